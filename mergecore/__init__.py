@@ -1,0 +1,66 @@
+"""mergecore: what a record is after two devices have edited it.
+
+>>> from mergecore import merge
+>>> merge({"title": "milk", "qty": 1}, {"title": "oat milk", "qty": 1}, {"title": "milk", "qty": 2}).value
+{'title': 'oat milk', 'qty': 2}
+"""
+
+from .clock import Timestamp
+from .errors import AnswerError, InvalidInput, MergeConflict, MergeError, PolicyError, StrategyError, TooDeep
+from .policy import Policy
+from .strategies import (
+    Candidate,
+    Conflict,
+    Context,
+    Pass,
+    Strategy,
+    add_wins,
+    counter,
+    delete_wins,
+    edit_wins,
+    fww,
+    group,
+    keep_both,
+    largest,
+    lww,
+    prefer,
+    smallest,
+    strategy,
+    three_way,
+)
+from .threeway import Merged, Verdict, merge
+from .values import UNSET
+
+__all__ = [
+    "UNSET",
+    "AnswerError",
+    "Candidate",
+    "Conflict",
+    "Context",
+    "InvalidInput",
+    "MergeConflict",
+    "MergeError",
+    "Merged",
+    "Pass",
+    "Policy",
+    "PolicyError",
+    "Strategy",
+    "StrategyError",
+    "Timestamp",
+    "TooDeep",
+    "Verdict",
+    "add_wins",
+    "counter",
+    "delete_wins",
+    "edit_wins",
+    "fww",
+    "group",
+    "keep_both",
+    "largest",
+    "lww",
+    "merge",
+    "prefer",
+    "smallest",
+    "strategy",
+    "three_way",
+]

@@ -1,0 +1,83 @@
+"""Paths: where in a record something is.
+
+A path is a tuple of steps: a name or a map's key (``str`` in JSON), a list's index or a keyed
+member's key, a ``range`` for a slice of the base. ``()`` is the whole record. The text form is
+sugar: ``address.zip``, ``items[7].qty``, ``items[2:4]``; in names ``~`` ``.`` ``[`` are written
+``~0`` ``~1`` ``~2`` (as in RFC 6901), and an empty name ``~3``. Imports nothing of the package.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Hashable
+from types import EllipsisType
+from typing import TypeAlias
+
+__all__ = ["ANY", "Path", "Step", "format_path", "parse_path", "parse_pattern"]
+
+Step: TypeAlias = Hashable
+Path: TypeAlias = tuple[Step, ...]
+
+ANY: EllipsisType = ...
+"""The step of a pattern that stands for any step: ``*`` and ``[]`` in text."""
+
+_ESCAPES = {"~": "~0", ".": "~1", "[": "~2"}
+_ESCAPED = {code: char for char, code in _ESCAPES.items()} | {"~3": ""}
+_TOKEN = re.compile(r"\.?(?P<name>(?:[^.\[~]|~[0-3])+)|\[(?P<item>[^\]]*)\]")
+_SLICE = re.compile(r"(\d+):(\d+)")
+
+
+def format_path(path: Path) -> str:
+    """The text form of a path; the empty text for ``()``."""
+    parts: list[str] = []
+    for step in path:
+        if isinstance(step, str):
+            text = re.sub(r"[~.\[]", lambda m: _ESCAPES[m[0]], step) or "~3"
+            parts.append(f".{text}" if parts else text)
+        elif step is ANY:
+            parts.append("[]")
+        elif isinstance(step, range):
+            parts.append(f"[{step.start}:{step.stop}]")
+        elif isinstance(step, tuple):
+            parts.append(f"[{','.join(map(str, step))}]")
+        else:
+            parts.append(f"[{step}]")
+    return "".join(parts)
+
+
+def parse_path(text: str | Path) -> Path:
+    """The path that ``text`` stands for; a tuple is already one.
+
+    In brackets, digits are a list's index (or an integer key), ``2:4`` is a slice, anything else a key.
+    Raises ``ValueError`` for text that is no path.
+    """
+    return _parse(text, pattern=False)
+
+
+def parse_pattern(text: str | Path) -> Path:
+    """Like ``parse_path``, but ``*`` and ``[]`` stand for any step; in a tuple, ``...`` does."""
+    return _parse(text, pattern=True)
+
+
+def _parse(text: str | Path, pattern: bool) -> Path:
+    if isinstance(text, tuple):
+        return text
+    steps: list[Step] = []
+    at = 0
+    while at < len(text):
+        token = _TOKEN.match(text, at)
+        if token is None or ((at == 0) == text.startswith(".", at) and token["item"] is None):
+            raise ValueError(
+                f"{text!r} is no path: cannot read on at {text[at:]!r}; a name's ~ . [ are written ~0 ~1 ~2"
+            )
+        at = token.end()
+        name, item = token["name"], token["item"]
+        if name is not None:
+            steps.append(ANY if pattern and name == "*" else re.sub("~[0-3]", lambda m: _ESCAPED[m[0]], name))
+        elif item == "" and pattern:
+            steps.append(ANY)
+        elif slice_ := _SLICE.fullmatch(item):
+            steps.append(range(int(slice_[1]), int(slice_[2])))
+        else:
+            steps.append(int(item) if item.isdecimal() else item)
+    return tuple(steps)

@@ -1,0 +1,433 @@
+"""Policies: which strategy where.
+
+A ``Policy`` is read together with a model's annotations, once, into a tree of ``Rule``s; the walk goes down it beside the
+values. Precedence, most literal steps first within each: ``Policy.fields``, ``Annotated[T, strategy]``, a nested model's
+``__merge__``, ``Policy.default``, the model's own ``__merge__``, ``DEFAULT``. Imports ``errors``, ``paths``, ``records`` and
+``strategies``.
+"""
+
+from __future__ import annotations
+
+import collections.abc
+import difflib
+import types
+import typing
+from collections.abc import Iterable, Mapping
+from functools import lru_cache
+from typing import Annotated, Any, Literal, NamedTuple, TypeAlias, TypeVar, get_args, get_origin
+
+import msgspec
+
+from .errors import PolicyError
+from .paths import ANY, Path, Step, format_path, parse_pattern
+from .records import fields_of, is_record, origin
+from .strategies import Group, Strategy, as_strategy, delete_wins, edit_wins, keep_both, lww, three_way
+
+__all__ = ["DEFAULT", "GroupRule", "Policies", "Policy", "Rule", "fixed_tuple", "member_for", "rule_for"]
+
+DEFAULT = three_way() | lww
+"""What decides where nobody says otherwise."""
+
+_DELETES = (edit_wins, delete_wins, lww, keep_both)
+
+
+class Policy(msgspec.Struct, frozen=True, kw_only=True):
+    """Which strategy decides which field. Immutable, hashable, compared by value.
+
+    ::
+
+        Policy(
+            default=three_way() | lww,                  # fields without a strategy of their own
+            fields={"notes": keep_both, "items[].qty": counter, "labels.*": lww},
+            groups={"when": (("start", "end"), lww)},   # siblings that are one fact
+            deletes=keep_both,                          # edit_wins, delete_wins, lww or keep_both
+            deleted="deleted_at",                       # a column that, when set, means deleted
+            unit="field",                               # "record": the whole record is one leaf, settled by default
+        )
+
+    Paths are patterns: ``*`` and ``[]`` stand for any key and any element. What is not given is the model's own
+    (``__merge__: ClassVar[Policy]``), else the library's. Raises ``PolicyError``.
+    """
+
+    default: Strategy | None = None
+    fields: Mapping[str | Path, Strategy] = {}
+    groups: Mapping[str | Path, tuple[tuple[str, ...], Strategy | None]] = {}
+    deletes: Strategy | None = None
+    deleted: str | None = None
+    unit: Literal["field", "record"] | None = None
+
+    def __post_init__(self) -> None:
+        def put(name: str, value: Any) -> None:
+            msgspec.structs.force_setattr(self, name, value)
+
+        if self.default is not None:
+            put("default", as_strategy(self.default))
+        if not isinstance(self.fields, Mapping) or not isinstance(self.groups, Mapping):
+            raise PolicyError("fields and groups are mappings of paths")
+        put("fields", types.MappingProxyType({_pattern(p): as_strategy(s) for p, s in self.fields.items()}))
+        put("groups", types.MappingProxyType({_pattern(p): _members(p, g) for p, g in self.groups.items()}))
+        if self.deletes is not None and self.deletes not in _DELETES:
+            raise PolicyError(f"deletes={self.deletes!r}: deletes is edit_wins, delete_wins, lww or keep_both")
+        if self.unit not in ("field", "record", None):
+            raise PolicyError(f'unit={self.unit!r}: unit is "field" or "record"')
+        if self.deleted is not None and not (isinstance(self.deleted, str) and self.deleted):
+            raise PolicyError(f"deleted={self.deleted!r}: deleted is the name of a column")
+
+    def __hash__(self) -> int:
+        return hash(
+            (
+                self.default,
+                tuple(self.fields.items()),
+                tuple(self.groups.items()),
+                self.deletes,
+                self.deleted,
+                self.unit,
+            )
+        )
+
+
+Policies: TypeAlias = Policy | Mapping[str, Policy]
+"""A policy, or a policy for each model by its name."""
+
+
+def _pattern(path: str | Path) -> Path:
+    try:
+        return parse_pattern(path)
+    except ValueError as error:
+        raise PolicyError(str(error)) from error
+
+
+def _members(path: str | Path, group: Any) -> tuple[tuple[str, ...], Strategy | None]:
+    try:
+        names, decided = group
+        members = tuple(names)
+    except (TypeError, ValueError):
+        members, decided = (), None
+    if isinstance(group, str) or not members or not all(isinstance(name, str) for name in members):
+        raise PolicyError(f'group {path!r} is {group!r}: give (("start", "end"), strategy)', _pattern(path))
+    return members, None if decided is None else as_strategy(decided)
+
+
+class _Pattern(NamedTuple):
+    """A path of a policy on its way down: what is left of it, and how it ranks against others that end in the same place."""
+
+    steps: Path
+    strategy: Strategy | None
+    members: tuple[str, ...] = ()  # of a group
+    rank: tuple[Any, ...] = ()  # the smaller wins: precedence, number of wildcards, where they stand
+
+
+_FIELDS, _ANNOTATED, _NESTED, _OWN = range(4)
+
+T = TypeVar("T")
+
+
+def _patterns(policy: Policy, precedence: int, depth: int = 0) -> tuple[_Pattern, ...]:
+    def rank(steps: Path) -> tuple[Any, ...]:
+        wild = tuple(step is ANY for step in steps)
+        return (precedence, -depth, sum(wild), wild)
+
+    fields = [_Pattern(_pattern(path), s) for path, s in policy.fields.items()]
+    groups = [_Pattern(_pattern(path), s, members) for path, (members, s) in policy.groups.items()]
+    return tuple(p._replace(rank=rank(p.steps)) for p in (*fields, *groups))
+
+
+class GroupRule(NamedTuple):
+    """Siblings that are one field."""
+
+    members: tuple[str, ...]
+    rule: Rule
+
+
+class Rule:
+    """What governs one place of a document. Children are made when first asked for, so that recursive models end.
+
+    ``strategy`` is what decides here; ``own`` is true where it was put on this place or one above it, false where it is a
+    default. ``declared`` is the type with its annotations. ``at(value)`` is the rule for the type that the value has; only there ``by_field`` (a record under a default: always walked
+    by field), ``whole`` (one unit, which structural parts leave alone), ``deleted`` and ``groups`` mean something.
+    """
+
+    __slots__ = (
+        "_at", "_children", "_default", "_depth", "_other", "_patterns", "_policies",
+        "by_field", "declared", "deleted", "deletes", "groups", "is_group", "own", "strategy", "type", "whole",
+    )  # fmt: skip
+
+    type: Any
+    declared: Any
+    strategy: Strategy
+    own: bool
+    deletes: Strategy
+    by_field: bool
+    whole: bool
+    is_group: bool
+    deleted: str | None
+    groups: Mapping[str, GroupRule]
+    _default: Strategy
+    _patterns: tuple[_Pattern, ...]
+    _policies: Mapping[str, Policy]
+    _depth: int
+
+    def __init__(self, above: Rule | None = None, **given: Any) -> None:
+        self.by_field = self.whole = self.is_group = False
+        self.deleted, self.groups = None, {}
+        if above is not None:
+            self.deletes, self._default, self._policies = above.deletes, above._default, above._policies
+        for name, value in given.items():
+            setattr(self, name, value)
+        self.declared = given.get("declared", self.type)
+        self._at: dict[type, Rule] = {}
+        self._children: dict[Step, Rule] = {}
+        self._other: Rule | None = None
+
+    def at(self, value: Any) -> Rule:
+        """The rule for a value that stands here: of a union, or of ``Any``, the type that the value has."""
+        cls = type(value)
+        rule = self._at.get(cls)
+        if rule is None:
+            rule = self._at[cls] = self._narrow(cls)
+        return rule
+
+    def _narrow(self, cls: type) -> Rule:
+        kind = member_for(self.type, cls)
+        root, record = self._depth == 0, is_record(cls)
+        rule = Rule(
+            self, type=kind, declared=self.declared, strategy=self.strategy, own=self.own, whole=self.whole,
+            is_group=self.is_group, deleted=self.deleted, _depth=self._depth, _patterns=self._patterns,
+        )  # fmt: skip
+        if record and not root and (policy := self._policies.get(origin(kind).__name__) or _merge_of(kind)):
+            rule._patterns += _patterns(policy, _NESTED, self._depth)
+            rule._default = policy.default or self._default
+            rule.deletes = policy.deletes or self.deletes
+            rule.deleted = policy.deleted
+            if not self.own:
+                rule.strategy = rule._default
+                rule.whole = policy.unit == "record"
+        rule.by_field = (record or root) and not self.own and not rule.whole
+        if record or issubclass(cls, dict):
+            rule.groups = rule._grouped()
+        return rule
+
+    def _grouped(self) -> dict[str, GroupRule]:
+        fields = fields_of(self.type) or ()
+        found: dict[str, tuple[tuple[Any, ...], list[str], Strategy | None]] = {}
+        for field in fields:
+            for mark in _marks(field.type, Group):
+                _, members, decided = found.get(mark.name, ((), [], None))
+                if decided and mark.strategy and decided != mark.strategy:
+                    raise PolicyError(
+                        f"group {mark.name!r} has two strategies, {decided} and {mark.strategy}", (field.key,)
+                    )
+                found[mark.name] = ((_ANNOTATED,), [*members, field.key], decided or mark.strategy)
+        for p in self._patterns:
+            if p.members and len(p.steps) == 1 and (p.steps[0] not in found or p.rank < found[str(p.steps[0])][0]):
+                found[str(p.steps[0])] = (p.rank, list(p.members), p.strategy)
+        known, taken = {field.key for field in fields}, dict[str, str]()
+        for name, (_, members, _) in found.items():
+            if name in known:
+                raise PolicyError(f"group {name!r} has the name of a field: choose another", (name,))
+            for member in members:
+                if known and member not in known:
+                    raise PolicyError(f"group {name!r}: {_no_field(self.type, member, known)}", (name,))
+                if taken.setdefault(member, name) != name:
+                    raise PolicyError(f"is in two groups, {taken[member]!r} and {name!r}", (member,))
+        types_ = {field.key: field.type for field in fields}
+        groups: dict[str, GroupRule] = {}
+        for name, (_, members, decided) in found.items():
+            kind: Any = typing.TypedDict(name, {m: types_[m] for m in members}, total=False) if known else Any  # type: ignore[operator]
+            strategy = decided or (self.strategy if self.own else self._default)
+            rule = Rule(self, type=kind, strategy=strategy, own=True, whole=True, is_group=True, _depth=1, _patterns=())
+            groups[name] = GroupRule(tuple(members), rule)
+        return groups
+
+    def child(self, step: Step) -> Rule:
+        """The rule for a field, a key or an element. Of an open container, one rule serves all steps that nothing names."""
+        rule = self._children.get(step)
+        if rule is not None:
+            return rule
+        declared = _declared(self.type, step)
+        if declared is None and not any(p.steps[0] == step for p in self._patterns):
+            if self._other is None:
+                self._other = self._below(step, _item(self.type))
+            return self._other
+        rule = self._children[step] = self._below(step, _item(self.type) if declared is None else declared)
+        return rule
+
+    def _below(self, step: Step, kind: Any) -> Rule:
+        here = [p._replace(steps=p.steps[1:]) for p in self._patterns if p.steps[0] == step or p.steps[0] is ANY]
+        given = [(p.rank, p.strategy) for p in here if not p.steps and not p.members]
+        marks = _marks(kind, Strategy)
+        if len(set(marks)) > 1:
+            raise PolicyError(f"has two strategies, {' and '.join(map(str, marks))}: join them with |", (step,))
+        given += [((_ANNOTATED,), mark) for mark in marks]
+        strategy = min(given, key=lambda x: x[0])[1] if given else self.strategy if self.own else self._default
+        return Rule(
+            self, type=kind, strategy=strategy, own=self.own or bool(given), _depth=self._depth + 1,
+            _patterns=tuple(p for p in here if p.steps),
+        )  # fmt: skip
+
+
+def rule_for(model: Any, policy: Policies | None) -> Rule:
+    """The rule for a whole record. Compiled once for a model and a policy, then cached.
+
+    ``model`` is a type, the name of a table whose records are plain values, or ``Any``. Raises ``PolicyError``.
+    """
+    if policy is None or isinstance(policy, Policy):
+        return _compile(model, policy, ())
+    if not isinstance(policy, Mapping):
+        raise PolicyError(
+            f"policy={policy!r}: give a Policy, or a mapping of model names to policies; a strategy is Policy(default=...)"
+        )
+    for name, one in policy.items():
+        if not isinstance(one, Policy):
+            raise PolicyError(f"policies[{name!r}] is {one!r}: give a Policy for each model name")
+    name = model if isinstance(model, str) else getattr(origin(model), "__name__", "")
+    if not name or model is Any:
+        raise PolicyError("a mapping of policies needs model=, a type or the name of the table, to choose from it")
+    return _compile(model, policy.get(name), tuple(policy.items()))
+
+
+@lru_cache(maxsize=512)
+def _compile(model: Any, policy: Policy | None, named: tuple[tuple[str, Policy], ...]) -> Rule:
+    kind = Any if isinstance(model, str) else model
+    given, own = policy or Policy(), _merge_of(kind) or Policy()
+    patterns = _patterns(own, _OWN)
+    if given.default:  # outranks all that the model's own policy says of fields; its groups are facts, and stay
+        patterns = tuple(p for p in patterns if p.members)
+    patterns += _patterns(given, _FIELDS)
+    default = given.default or own.default or DEFAULT
+    deleted = given.deleted or own.deleted
+    for p in patterns:
+        _check(kind, p.steps[:-1] if p.members else p.steps)
+    if deleted and fields_of(kind):
+        _check(kind, (deleted,))
+    return Rule(
+        type=kind, strategy=default, own=False, deletes=given.deletes or own.deletes or keep_both, deleted=deleted,
+        whole=(given.unit or own.unit) == "record", _default=default, _policies=dict(named), _patterns=patterns, _depth=0,
+    )  # fmt: skip
+
+
+def _merge_of(kind: Any) -> Policy | None:
+    """A model's own policy: ``__merge__: ClassVar[Policy]``."""
+    policy = getattr(origin(kind), "__merge__", None) if is_record(kind) else None
+    if policy is not None and not isinstance(policy, Policy):
+        raise PolicyError(f"{origin(kind).__name__}.__merge__ is {policy!r}: give a Policy")
+    return policy
+
+
+def _check(kind: Any, steps: Path) -> None:
+    """Raises ``PolicyError`` where a pattern leads nowhere in a model."""
+    for i, step in enumerate(steps):
+        below: list[Any] = []
+        known: set[str] = set()
+        for one in _members_of(kind):
+            declared = fields_of(one)
+            if declared is None and _item(one) is not None and not (isinstance(step, str) and _is_list(one)):
+                below.append(_item(one))
+            for field in declared or ():
+                known.add(field.key)
+                if step is ANY or step == field.key:
+                    below.append(field.type)
+        if not below:
+            where, text = format_path(steps[:i]), format_path((step,))
+            if known:
+                raise PolicyError(_no_field(kind, text, known), steps[:i])
+            hint = f"; write {where}[].{text}" if any(map(_is_list, _members_of(kind))) else ""
+            raise PolicyError(f"{_spell(kind)} has no fields, and so no {text!r}{hint}", steps[:i])
+        kind = Any if Any in below else typing.Union[tuple(below)]  # noqa: UP007
+
+
+def _no_field(kind: Any, name: str, known: Iterable[str]) -> str:
+    near = difflib.get_close_matches(name, sorted(known), 1, 0.5)
+    return f"{_spell(kind)} has no field {name!r}; " + (
+        f"did you mean {near[0]!r}?" if near else f"it has {', '.join(sorted(known))}"
+    )
+
+
+def _spell(kind: Any) -> str:
+    return getattr(kind, "__name__", None) or str(kind)
+
+
+# ------------------------------------------------------------------------------------------ types and their annotations
+
+
+def _bare(kind: Any) -> Any:
+    """A type without what stands around it: ``Annotated``, ``NewType``, ``Required``, an alias, a bound variable."""
+    while True:
+        if get_origin(kind) is Annotated:
+            kind = kind.__origin__
+        elif get_origin(kind) in (typing.Required, typing.NotRequired, typing.Final, typing.ClassVar):
+            kind = get_args(kind)[0]
+        elif hasattr(kind, "__supertype__"):
+            kind = kind.__supertype__
+        elif type(kind).__name__ == "TypeAliasType":
+            kind = kind.__value__
+        elif isinstance(kind, typing.TypeVar):
+            kind = kind.__bound__ or Any
+        else:
+            return kind
+
+
+def _members_of(kind: Any) -> list[Any]:
+    """The types of a union, each without its annotations; of any other type, itself."""
+    kind = _bare(kind)
+    if get_origin(kind) in (typing.Union, types.UnionType):
+        return [one for member in get_args(kind) for one in _members_of(member)]
+    return [kind]
+
+
+def _marks(kind: Any, of: type[T]) -> list[T]:
+    """What of mergecore's stands in a type's annotations, or in those of a union's members."""
+    found: list[T] = []
+    while get_origin(kind) is Annotated:
+        found += [mark for mark in kind.__metadata__ if isinstance(mark, of)]
+        kind = kind.__origin__
+    if not found and get_origin(kind) in (typing.Union, types.UnionType):
+        found = [mark for member in get_args(kind) for mark in _marks(member, of)]
+    return found
+
+
+def member_for(kind: Any, cls: type) -> Any:
+    """The member of a declared type that instances of ``cls`` belong to; a record is always its own class."""
+    for one in _members_of(kind):
+        base = origin(one)
+        if base is cls or (isinstance(base, type) and base is not object and issubclass(cls, base)):
+            return one if base is cls or not is_record(cls) else cls
+        if typing.is_typeddict(base) and issubclass(cls, dict):
+            return one
+    return cls if is_record(cls) or hasattr(cls, "_fields") else Any
+
+
+def _declared(kind: Any, step: Step) -> Any:
+    """The type of a named field, or of a fixed tuple's place; ``None`` where ``step`` is not declared."""
+    fields = fields_of(kind)
+    if fields is not None:
+        return next((field.type for field in fields if field.key == step), None)
+    args = fixed_tuple(kind)
+    return args[step] if args and isinstance(step, int) and 0 <= step < len(args) else None
+
+
+def fixed_tuple(kind: Any) -> tuple[Any, ...] | None:
+    """The places of ``tuple[X, Y]``; ``None`` of ``tuple[X, ...]`` and all else."""
+    args = get_args(kind)
+    return args if origin(kind) is tuple and args and args[-1] is not Ellipsis else None
+
+
+def _item(kind: Any) -> Any:
+    """The type of a container's elements or values; ``Any`` where it does not say, ``None`` where it has none."""
+    base, args = origin(kind), get_args(kind)
+    if kind is Any or kind is object:
+        return Any
+    if isinstance(base, type) and issubclass(base, collections.abc.Mapping):
+        return args[1] if len(args) == 2 else Any
+    if isinstance(base, type) and issubclass(base, collections.abc.Collection) and not issubclass(base, (str, bytes)):
+        return args[0] if args else Any
+    return None
+
+
+def _is_list(kind: Any) -> bool:
+    base = origin(kind)
+    return (
+        isinstance(base, type)
+        and issubclass(base, collections.abc.Collection)
+        and not issubclass(base, (str, bytes, collections.abc.Mapping))
+    )

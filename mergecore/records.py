@@ -1,0 +1,200 @@
+"""Reading and building records: the one place that knows what a model's fields are.
+
+Structs and dataclasses are records; a NamedTuple and a TypedDict have declared fields too, but are
+containers that a structural strategy opens. Fields go by their encoded names (msgspec's ``rename``).
+Imports ``msgspec``, the standard library and ``errors``.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import datetime
+import decimal
+import typing
+import uuid
+from collections.abc import Mapping
+from enum import Enum
+from functools import lru_cache
+from typing import Any, NamedTuple, TypeVar
+
+import msgspec
+from msgspec import NODEFAULT, UNSET
+
+from .errors import InvalidInput, MergeError
+from .paths import Path
+
+__all__ = ["Field", "build", "convert", "fields_of", "is_record", "origin", "substitute", "unknown_keys", "validate"]
+
+_NATIVE = (
+    bytes, bytearray, datetime.datetime, datetime.date, datetime.time, datetime.timedelta, uuid.UUID, decimal.Decimal,
+)  # fmt: skip
+
+
+class Field(NamedTuple):
+    """One field of a model."""
+
+    name: str  # the attribute
+    key: str  # the encoded name: what paths and policies say
+    type: Any  # with its annotations
+    init: bool = True
+    required: bool = False
+
+
+def origin(kind: Any) -> Any:
+    """The class behind a type: ``list`` for ``list[int]``, ``Page`` for ``Page[int]``."""
+    return typing.get_origin(kind) or kind
+
+
+def is_record(cls: Any) -> bool:
+    """True of Struct and dataclass types (or generic aliases of them)."""
+    cls = origin(cls)
+    return isinstance(cls, type) and (issubclass(cls, msgspec.Struct) or dataclasses.is_dataclass(cls))
+
+
+def fields_of(kind: Any) -> tuple[Field, ...] | None:
+    """The declared fields of a Struct, dataclass, NamedTuple or TypedDict type; ``None`` of any other type."""
+    cls = origin(kind)
+    if not isinstance(cls, type):
+        return None
+    if issubclass(cls, (msgspec.Struct, tuple, dict)) or hasattr(cls, "__dataclass_fields__"):
+        return _fields_of(kind)
+    return None
+
+
+@lru_cache(maxsize=1024)
+def _fields_of(kind: Any) -> tuple[Field, ...] | None:
+    cls = origin(kind)
+    if issubclass(cls, msgspec.Struct):
+        return tuple(
+            Field(f.name, f.encode_name, f.type, True, f.default is NODEFAULT and f.default_factory is NODEFAULT)
+            for f in msgspec.structs.fields(kind)
+        )
+    if dataclasses.is_dataclass(cls):
+        hints = typing.get_type_hints(cls, include_extras=True)
+        given = dict(zip(getattr(cls, "__parameters__", ()), typing.get_args(kind)))
+        missing = dataclasses.MISSING
+        return tuple(
+            Field(
+                f.name, f.name, substitute(hints[f.name], given), f.init,
+                f.default is missing and f.default_factory is missing,
+            )
+            for f in dataclasses.fields(cls)
+        )  # fmt: skip
+    if typing.is_typeddict(cls):
+        hints = typing.get_type_hints(cls, include_extras=True)
+        return tuple(Field(name, name, kind, True, name in cls.__required_keys__) for name, kind in hints.items())
+    if issubclass(cls, tuple) and hasattr(cls, "_fields"):
+        hints = typing.get_type_hints(cls, include_extras=True)
+        return tuple(Field(n, n, hints.get(n, Any), True, n not in cls._field_defaults) for n in cls._fields)
+    return None
+
+
+def substitute(kind: Any, given: Mapping[Any, Any]) -> Any:
+    """``kind`` with its type variables replaced, where they are given."""
+    if isinstance(kind, TypeVar):
+        return given.get(kind, Any)
+    free = getattr(kind, "__parameters__", ())
+    if not given or not free or isinstance(kind, type):
+        return kind
+    return kind[tuple(given.get(p, Any) for p in free)]
+
+
+def build(cls: type, values: Mapping[str, Any]) -> Any:
+    """A new instance of a record class or NamedTuple; ``values`` by attribute.
+
+    Runs the class's own ``__init__`` and ``__post_init__``, and so raises what they raise.
+    """
+    fields = fields_of(cls)
+    assert fields is not None
+    made = cls(**{f.name: values[f.name] for f in fields if f.init and f.name in values})
+    for f in fields:
+        if not f.init and f.name in values:
+            object.__setattr__(made, f.name, values[f.name])
+    return made
+
+
+def convert(value: Any, kind: Any, what: str, error: type[MergeError] = InvalidInput, path: Path = ()) -> Any:
+    """``value`` (a row, an ORM object, a dictionary, plain JSON) as an instance of ``kind``.
+
+    Raises ``error``, which names ``what`` and the place, where it does not fit. Keys that the
+    model does not know are left out, as msgspec does.
+    """
+    if value is UNSET or (isinstance(kind, type) and is_record(kind) and isinstance(value, kind)):
+        return value
+    try:
+        if fields := fields_of(kind):
+            value = _row(value, fields)
+        return msgspec.convert(_plain(value), kind, dec_hook=_own_type)
+    except msgspec.ValidationError as wrong:
+        hint = "; a record that does not exist is UNSET" if value is None else ""
+        raise error(f"{what} is no {_name(kind)}: {wrong}{hint}", path) from wrong
+
+
+def validate(value: Any, kind: Any) -> str:
+    """What is wrong with a value for a field of type ``kind``: types, ``Meta`` bounds, ``__post_init__``. Empty if nothing."""
+    try:
+        msgspec.convert(_plain(value), kind, builtin_types=_NATIVE, dec_hook=_own_type)
+    except msgspec.ValidationError as error:
+        return str(error)
+    except (TypeError, NotImplementedError):
+        return ""  # a type that msgspec cannot check
+    return ""
+
+
+def unknown_keys(value: Any, raw: Any, path: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:
+    """Paths of the keys in ``raw`` (plain JSON) that the model behind ``value``, converted from it, does not know."""
+    cls = type(value)
+    found: list[tuple[Any, ...]] = []
+    if is_record(cls) and isinstance(raw, dict):
+        fields = {f.key: f.name for f in fields_of(cls) or ()}
+        tag = getattr(getattr(cls, "__struct_config__", None), "tag_field", None)
+        for key, below in raw.items():
+            if key in fields:
+                found += unknown_keys(getattr(value, fields[key], UNSET), below, (*path, key))
+            elif key != tag:
+                found.append((*path, key))
+    elif isinstance(value, dict) and isinstance(raw, dict):
+        for key, below in raw.items():
+            found += unknown_keys(value.get(key, UNSET), below, (*path, key))
+    elif isinstance(value, (list, tuple)) and isinstance(raw, list):
+        for i, (one, below) in enumerate(zip(value, raw)):
+            found += unknown_keys(one, below, (*path, i))
+    return found
+
+
+def _row(value: Any, fields: tuple[Field, ...]) -> Any:
+    """A row or an object with attributes as a dictionary by encoded name; SQL's 0 and 1 as booleans."""
+    if isinstance(value, (str, bytes, int, float, list, type(None))):
+        return value
+    if isinstance(value, dict):
+        return value
+    if isinstance(value, Mapping) or hasattr(value, "keys"):
+        row = {key: value[key] for key in value.keys()}
+    else:
+        row = {f.key: getattr(value, f.name) for f in fields if hasattr(value, f.name)}
+    for f in fields:
+        if f.key in row and type(row[f.key]) is int and row[f.key] in (0, 1) and validate(row[f.key], f.type):
+            row[f.key] = bool(row[f.key])
+    return row
+
+
+def _plain(value: Any) -> Any:
+    """A value as msgspec's converter takes it, which refuses enum members; records in it stay what they are."""
+    if isinstance(value, Enum):
+        return value.value
+    if isinstance(value, dict):
+        return {_plain(key): _plain(below) for key, below in value.items() if below is not UNSET}
+    if isinstance(value, (list, tuple, set, frozenset)):
+        return [_plain(below) for below in value]
+    return value
+
+
+def _own_type(kind: type, value: Any) -> Any:
+    """A class that msgspec does not know takes its own instances."""
+    if isinstance(value, kind):
+        return value
+    raise msgspec.ValidationError(f"Expected `{kind.__name__}`, got `{type(value).__name__}`")
+
+
+def _name(kind: Any) -> str:
+    return getattr(kind, "__name__", None) or str(kind)

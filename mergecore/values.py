@@ -1,0 +1,193 @@
+"""Equality and order of values.
+
+*Equality* decides whether somebody changed something: missing, ``None`` and empty are three things, a
+boolean never equals a number, ``1`` equals ``1.0``, NaN equals NaN, maps compare without regard to the order
+of their keys. The *canonical order* is finer: total on spellings, so that every tie has one winner on every
+device. Both are linear in the size of the values. Imports ``errors``, ``paths`` and ``records``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Iterator
+from decimal import Decimal
+from enum import Enum
+from typing import Any, TypeAlias
+
+from msgspec import UNSET, UnsetType
+
+from .errors import InvalidInput, TooDeep
+from .paths import Step
+from .records import fields_of, is_record
+
+__all__ = [
+    "MAX_DEPTH",
+    "UNSET",
+    "Number",
+    "UnsetType",
+    "as_map",
+    "canonical",
+    "check_depth",
+    "equal",
+    "identity",
+    "is_number",
+    "larger",
+    "same",
+]
+
+MAX_DEPTH = 200
+"""Levels of nesting that a merge takes on; deeper values are refused before any work."""
+
+Number: TypeAlias = int | float | Decimal
+
+_ATOMS = frozenset((str, bytes, type(None), bool, int))
+
+
+def is_number(value: object) -> bool:
+    """True of ints, floats and decimals; not of booleans and enum members, which are no numbers here."""
+    return isinstance(value, (int, float, Decimal)) and not isinstance(value, (bool, Enum))
+
+
+def as_map(value: Any) -> dict[Any, Any] | None:
+    """A dictionary itself, a record's fields by encoded name without the unset ones; ``None`` of anything else."""
+    if isinstance(value, dict):
+        return value
+    cls = type(value)
+    if is_record(cls) or (isinstance(value, tuple) and hasattr(cls, "_fields")):
+        found = ((f.key, getattr(value, f.name, UNSET)) for f in fields_of(cls) or ())
+        return {key: below for key, below in found if below is not UNSET}
+    return None
+
+
+def equal(a: Any, b: Any) -> bool:
+    """True where nobody would say that anything changed from ``a`` to ``b``."""
+    if a is b:
+        return True
+    kind = type(a)
+    if kind is type(b):
+        if kind in _ATOMS:
+            return bool(a == b)
+        if kind is dict:
+            if len(a) != len(b):
+                return False
+            for key, below in a.items():
+                if key not in b or not equal(below, b[key]):
+                    return False
+            return True
+        if kind is list or kind is tuple:
+            if len(a) != len(b):
+                return False
+            for i, below in enumerate(a):
+                if not equal(below, b[i]):
+                    return False
+            return True
+    elif kind is bool or type(b) is bool:
+        return False
+    return identity(a) == identity(b)
+
+
+def identity(value: Any) -> Hashable:
+    """A hashable form: two values have the same one exactly where they are ``equal``."""
+    kind = type(value)
+    if kind is str or kind is int or kind is bytes or value is None or value is UNSET:
+        return value  # type: ignore[no-any-return]
+    if kind is bool:
+        return (bool, value)
+    if isinstance(value, Enum):
+        return (kind, value.name)
+    if isinstance(value, (int, float, Decimal)):
+        return ("nan",) if _is_nan(value) else value
+    if isinstance(value, (set, frozenset)):
+        return ("set", frozenset([identity(below) for below in value]))
+    if (fields := as_map(value)) is not None:
+        named = "map" if isinstance(value, dict) else kind
+        return (named, frozenset([(key, identity(below)) for key, below in fields.items()]))
+    if isinstance(value, (list, tuple)):
+        return ("list" if isinstance(value, list) else "tuple", *[identity(below) for below in value])
+    try:
+        hash(value)
+    except TypeError:
+        return (kind, repr(value))
+    return value  # type: ignore[no-any-return]
+
+
+def canonical(value: Any) -> tuple[Any, ...]:
+    """The sort key of the canonical order: by type, then by text (order of keys included); ``UNSET`` is the smallest.
+
+    Raises ``InvalidInput`` for an object whose text would differ from process to process.
+    """
+    kind = type(value)
+    if kind is str:
+        return ("str", value)
+    if value is UNSET:
+        return ("",)
+    if isinstance(value, (set, frozenset)):
+        return (kind.__qualname__, tuple(sorted([canonical(below) for below in value])))
+    if isinstance(value, Enum):
+        return (kind.__qualname__, value.name)
+    if (fields := as_map(value)) is not None:
+        return (kind.__qualname__, tuple([(canonical(key), canonical(below)) for key, below in fields.items()]))
+    if isinstance(value, (list, tuple)):
+        return (kind.__qualname__, tuple([canonical(below) for below in value]))
+    if kind.__repr__ is object.__repr__:  # type: ignore[comparison-overlap]
+        raise InvalidInput(
+            f"{kind.__qualname__} has no __repr__ of its own, so its values have no order that all devices share"
+        )
+    return (kind.__qualname__, str(value) if isinstance(value, (int, Decimal)) else repr(value))
+
+
+def same(a: Any, b: Any) -> bool:
+    """True where two values are spelled alike: ``equal`` and indistinguishable, the order of keys included."""
+    if a is b:
+        return True
+    kind = type(a)
+    if kind is not type(b):
+        return False
+    if kind in _ATOMS:
+        return bool(a == b)
+    if kind is dict or kind is list:
+        if len(a) != len(b):
+            return False
+        if kind is dict:
+            for (key, below), (other, beside) in zip(a.items(), b.items()):
+                if not same(key, other) or not same(below, beside):
+                    return False
+            return True
+        for i, below in enumerate(a):
+            if not same(below, b[i]):
+                return False
+        return True
+    return canonical(a) == canonical(b)
+
+
+def larger(a: Any, b: Any) -> Any:
+    """Of two values the one that wins a tie: the larger in the canonical order."""
+    return a if a is b or canonical(a) >= canonical(b) else b
+
+
+def check_depth(value: Any, what: str) -> None:
+    """Raises ``TooDeep`` where ``value`` nests beyond ``MAX_DEPTH`` levels (or contains itself)."""
+    stack: list[Iterator[tuple[Step, Any]]] = [iter([("", value)])]
+    path: list[Step] = []
+    while stack:
+        for step, below in stack[-1]:
+            if (inside := _inside(below)) is not None:
+                if len(stack) > MAX_DEPTH:
+                    raise TooDeep(f"{what} nests deeper than {MAX_DEPTH} levels; nothing was merged", tuple(path[1:9]))
+                path.append(step)
+                stack.append(inside)
+                break
+        else:
+            stack.pop()
+            del path[-1:]
+
+
+def _inside(value: Any) -> Iterator[tuple[Step, Any]] | None:
+    if type(value) in _ATOMS:
+        return None
+    if (fields := as_map(value)) is not None:
+        return iter(fields.items())
+    return enumerate(value) if isinstance(value, (list, tuple, set, frozenset)) else None
+
+
+def _is_nan(value: Any) -> bool:
+    return value.is_nan() if isinstance(value, Decimal) else value != value
