@@ -28,8 +28,9 @@ from .strategies import (
     strategy,
     three_way,
 )
-from .threeway import Merged, Verdict, merge
+from .threeway import Merged, merge
 from .values import UNSET
+from .walk import Verdict
 
 __all__ = [
     "UNSET",

@@ -37,7 +37,7 @@ def to_timestamp(moment: datetime | int | float | Timestamp, what: str = "a time
     What is finer than a millisecond goes into the counter, so that the order is kept. Raises ``InvalidInput`` for a naive
     ``datetime`` and for anything out of the years 1970 to 9999.
     """
-    if isinstance(moment, Timestamp):
+    if isinstance(moment, Timestamp) and 0 <= moment.millis <= _END:
         return moment
     if isinstance(moment, datetime):
         if moment.utcoffset() is None:
@@ -46,7 +46,9 @@ def to_timestamp(moment: datetime | int | float | Timestamp, what: str = "a time
     elif isinstance(moment, (int, float)) and not isinstance(moment, bool) and abs(moment) <= _END:
         micros = round(moment * 1000)
     else:
-        raise InvalidInput(f"{what} is {moment!r}: give an aware datetime, epoch milliseconds or a Timestamp")
+        raise InvalidInput(
+            f"{what} is {moment!r}: give an aware datetime, epoch milliseconds or a Timestamp, of the years 1970 to 9999"
+        )
     millis, counter = divmod(micros, 1000)
     if not 0 <= millis <= _END:
         raise InvalidInput(f"{what} lies outside the years 1970 to 9999")

@@ -1,9 +1,9 @@
 """Paths: where in a record something is.
 
 A path is a tuple of steps: a name or a map's key (``str`` in JSON), a list's index or a keyed
-member's key, a ``range`` for a slice of the base. ``()`` is the whole record. The text form is
+member's key, a ``Slice`` of the base. ``()`` is the whole record. The text form is
 sugar: ``address.zip``, ``items[7].qty``, ``items[2:4]``; in names ``~`` ``.`` ``[`` are written
-``~0`` ``~1`` ``~2`` (as in RFC 6901), and an empty name ``~3``. Imports nothing of the package.
+``~0`` ``~1`` ``~2`` (as in RFC 6901), and an empty name ``~3``. Imports msgspec.
 """
 
 from __future__ import annotations
@@ -13,10 +13,20 @@ from collections.abc import Hashable
 from types import EllipsisType
 from typing import TypeAlias
 
-__all__ = ["ANY", "Path", "Step", "format_path", "parse_path", "parse_pattern"]
+import msgspec
+
+__all__ = ["ANY", "Path", "Slice", "Step", "format_path", "parse_path", "parse_pattern"]
 
 Step: TypeAlias = Hashable
 Path: TypeAlias = tuple[Step, ...]
+
+
+class Slice(msgspec.Struct, frozen=True, order=True):
+    """A run of a sequence's elements (or lines, or words), from ``start`` up to ``stop``; empty where something was inserted."""
+
+    start: int
+    stop: int
+
 
 ANY: EllipsisType = ...
 """The step of a pattern that stands for any step: ``*`` and ``[]`` in text."""
@@ -36,7 +46,7 @@ def format_path(path: Path) -> str:
             parts.append(f".{text}" if parts else text)
         elif step is ANY:
             parts.append("[]")
-        elif isinstance(step, range):
+        elif isinstance(step, Slice):
             parts.append(f"[{step.start}:{step.stop}]")
         elif isinstance(step, tuple):
             parts.append(f"[{','.join(map(str, step))}]")
@@ -77,7 +87,7 @@ def _parse(text: str | Path, pattern: bool) -> Path:
         elif item == "" and pattern:
             steps.append(ANY)
         elif slice_ := _SLICE.fullmatch(item):
-            steps.append(range(int(slice_[1]), int(slice_[2])))
+            steps.append(Slice(int(slice_[1]), int(slice_[2])))
         else:
             steps.append(int(item) if item.isdecimal() else item)
     return tuple(steps)

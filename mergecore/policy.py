@@ -21,7 +21,7 @@ import msgspec
 from .errors import PolicyError
 from .paths import ANY, Path, Step, format_path, parse_pattern
 from .records import fields_of, is_record, origin
-from .strategies import Group, Strategy, as_strategy, delete_wins, edit_wins, keep_both, lww, three_way
+from .strategies import FACTORIES, Group, Strategy, as_strategy, delete_wins, edit_wins, keep_both, lww, three_way
 
 __all__ = ["DEFAULT", "GroupRule", "Policies", "Policy", "Rule", "fixed_tuple", "member_for", "rule_for"]
 
@@ -64,7 +64,7 @@ class Policy(msgspec.Struct, frozen=True, kw_only=True):
             put("default", as_strategy(self.default))
         if not isinstance(self.fields, Mapping) or not isinstance(self.groups, Mapping):
             raise PolicyError("fields and groups are mappings of paths")
-        put("fields", types.MappingProxyType({_pattern(p): as_strategy(s) for p, s in self.fields.items()}))
+        put("fields", types.MappingProxyType({_pattern(p): _strategy(p, s) for p, s in self.fields.items()}))
         put("groups", types.MappingProxyType({_pattern(p): _members(p, g) for p, g in self.groups.items()}))
         if self.deletes is not None and self.deletes not in _DELETES:
             raise PolicyError(f"deletes={self.deletes!r}: deletes is edit_wins, delete_wins, lww or keep_both")
@@ -77,8 +77,8 @@ class Policy(msgspec.Struct, frozen=True, kw_only=True):
         return hash(
             (
                 self.default,
-                tuple(self.fields.items()),
-                tuple(self.groups.items()),
+                frozenset(self.fields.items()),
+                frozenset(self.groups.items()),
                 self.deletes,
                 self.deleted,
                 self.unit,
@@ -97,15 +97,18 @@ def _pattern(path: str | Path) -> Path:
         raise PolicyError(str(error)) from error
 
 
-def _members(path: str | Path, group: Any) -> tuple[tuple[str, ...], Strategy | None]:
+def _strategy(path: str | Path, value: Any) -> Strategy:
     try:
-        names, decided = group
-        members = tuple(names)
-    except (TypeError, ValueError):
-        members, decided = (), None
-    if isinstance(group, str) or not members or not all(isinstance(name, str) for name in members):
-        raise PolicyError(f'group {path!r} is {group!r}: give (("start", "end"), strategy)', _pattern(path))
-    return members, None if decided is None else as_strategy(decided)
+        return as_strategy(value)
+    except PolicyError as error:
+        raise PolicyError(str(error), _pattern(path)) from None
+
+
+def _members(path: str | Path, group: Any) -> tuple[tuple[str, ...], Strategy | None]:
+    valid = isinstance(group, (tuple, list)) and len(group) == 2 and isinstance(group[0], (tuple, list))
+    if not valid or not group[0] or not all(isinstance(name, str) for name in group[0]):
+        raise PolicyError(f'a group is (("start", "end"), strategy), not {group!r}', _pattern(path))
+    return tuple(group[0]), None if group[1] is None else _strategy(path, group[1])
 
 
 class _Pattern(NamedTuple):
@@ -196,6 +199,8 @@ class Rule:
         )  # fmt: skip
         if record and not root and (policy := self._policies.get(origin(kind).__name__) or _merge_of(kind)):
             rule._patterns += _patterns(policy, _NESTED, self._depth)
+            if policy.default and not self.own:  # comes before all that the outer model's own policy says
+                rule._patterns = tuple(p for p in rule._patterns if p.members or p.rank[0] != _OWN)
             rule._default = policy.default or self._default
             rule.deletes = policy.deletes or self.deletes
             rule.deleted = policy.deleted
@@ -212,6 +217,10 @@ class Rule:
         found: dict[str, tuple[tuple[Any, ...], list[str], Strategy | None]] = {}
         for field in fields:
             for mark in _marks(field.type, Group):
+                if own := _marks(field.type, Strategy):
+                    raise PolicyError(
+                        f"is in the group {mark.name!r}: write group({mark.name!r}, {own[0]})", (field.key,)
+                    )
                 _, members, decided = found.get(mark.name, ((), [], None))
                 if decided and mark.strategy and decided != mark.strategy:
                     raise PolicyError(
@@ -350,10 +359,12 @@ def _spell(kind: Any) -> str:
 # ------------------------------------------------------------------------------------------ types and their annotations
 
 
-def _bare(kind: Any) -> Any:
-    """A type without what stands around it: ``Annotated``, ``NewType``, ``Required``, an alias, a bound variable."""
+def _unwrapped(kind: Any) -> tuple[Any, list[Any]]:
+    """A type without what stands around it (``Annotated``, ``NewType``, ``Required``, an alias ...), and its annotations."""
+    found: list[Any] = []
     while True:
         if get_origin(kind) is Annotated:
+            found += kind.__metadata__
             kind = kind.__origin__
         elif get_origin(kind) in (typing.Required, typing.NotRequired, typing.Final, typing.ClassVar):
             kind = get_args(kind)[0]
@@ -364,12 +375,12 @@ def _bare(kind: Any) -> Any:
         elif isinstance(kind, typing.TypeVar):
             kind = kind.__bound__ or Any
         else:
-            return kind
+            return kind, found
 
 
 def _members_of(kind: Any) -> list[Any]:
     """The types of a union, each without its annotations; of any other type, itself."""
-    kind = _bare(kind)
+    kind, _ = _unwrapped(kind)
     if get_origin(kind) in (typing.Union, types.UnionType):
         return [one for member in get_args(kind) for one in _members_of(member)]
     return [kind]
@@ -377,10 +388,11 @@ def _members_of(kind: Any) -> list[Any]:
 
 def _marks(kind: Any, of: type[T]) -> list[T]:
     """What of mergecore's stands in a type's annotations, or in those of a union's members."""
-    found: list[T] = []
-    while get_origin(kind) is Annotated:
-        found += [mark for mark in kind.__metadata__ if isinstance(mark, of)]
-        kind = kind.__origin__
+    kind, annotations = _unwrapped(kind)
+    for mark in annotations:
+        if any(mark is factory for factory in FACTORIES):
+            as_strategy(mark)  # says how it is written
+    found = [mark for mark in annotations if isinstance(mark, of)]
     if not found and get_origin(kind) in (typing.Union, types.UnionType):
         found = [mark for member in get_args(kind) for mark in _marks(member, of)]
     return found
@@ -390,10 +402,11 @@ def member_for(kind: Any, cls: type) -> Any:
     """The member of a declared type that instances of ``cls`` belong to; a record is always its own class."""
     for one in _members_of(kind):
         base = origin(one)
-        if base is cls or (isinstance(base, type) and base is not object and issubclass(cls, base)):
+        if typing.is_typeddict(base):
+            if issubclass(cls, dict):
+                return one
+        elif base is cls or (isinstance(base, type) and base is not object and issubclass(cls, base)):
             return one if base is cls or not is_record(cls) else cls
-        if typing.is_typeddict(base) and issubclass(cls, dict):
-            return one
     return cls if is_record(cls) or hasattr(cls, "_fields") else Any
 
 

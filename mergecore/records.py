@@ -10,6 +10,7 @@ from __future__ import annotations
 import dataclasses
 import datetime
 import decimal
+import re
 import typing
 import uuid
 from collections.abc import Mapping
@@ -21,7 +22,7 @@ import msgspec
 from msgspec import NODEFAULT, UNSET
 
 from .errors import InvalidInput, MergeError
-from .paths import Path
+from .paths import Path, parse_path
 
 __all__ = ["Field", "build", "convert", "fields_of", "is_record", "origin", "substitute", "unknown_keys", "validate"]
 
@@ -102,13 +103,20 @@ def substitute(kind: Any, given: Mapping[Any, Any]) -> Any:
 def build(cls: type, values: Mapping[str, Any]) -> Any:
     """A new instance of a record class or NamedTuple; ``values`` by attribute.
 
-    Runs the class's own ``__init__`` and ``__post_init__``, and so raises what they raise.
+    Runs the class's own ``__init__`` and ``__post_init__``, and so raises what they raise; not those of a dataclass with an
+    ``InitVar``, whose value no instance keeps.
     """
-    fields = fields_of(cls)
-    assert fields is not None
-    made = cls(**{f.name: values[f.name] for f in fields if f.init and f.name in values})
+    fields = fields_of(cls) or ()
+    unmade = len(getattr(cls, "__dataclass_fields__", fields)) > len(fields) and any(
+        isinstance(hint, dataclasses.InitVar) for hint in typing.get_type_hints(cls).values()
+    )
+    made = (
+        object.__new__(cls)
+        if unmade
+        else cls(**{f.name: values[f.name] for f in fields if f.init and f.name in values})
+    )
     for f in fields:
-        if not f.init and f.name in values:
+        if (unmade or not f.init) and f.name in values:
             object.__setattr__(made, f.name, values[f.name])
     return made
 
@@ -124,21 +132,65 @@ def convert(value: Any, kind: Any, what: str, error: type[MergeError] = InvalidI
     try:
         if fields := fields_of(kind):
             value = _row(value, fields)
-        return msgspec.convert(_plain(value), kind, dec_hook=_own_type)
+        return _converted(value, kind, str_keys=True)
     except msgspec.ValidationError as wrong:
         hint = "; a record that does not exist is UNSET" if value is None else ""
-        raise error(f"{what} is no {_name(kind)}: {wrong}{hint}", path) from wrong
+        raise error(f"{what} is no {_name(kind)}: {wrong}{hint}", path + _place(str(wrong))) from wrong
+    except (TypeError, NotImplementedError) as wrong:
+        raise error(f"{what} cannot be converted to {_name(kind)}: {wrong}", path) from wrong
 
 
 def validate(value: Any, kind: Any) -> str:
     """What is wrong with a value for a field of type ``kind``: types, ``Meta`` bounds, ``__post_init__``. Empty if nothing."""
     try:
-        msgspec.convert(_plain(value), kind, builtin_types=_NATIVE, dec_hook=_own_type)
+        _converted(value, kind, builtin_types=_NATIVE)
     except msgspec.ValidationError as error:
         return str(error)
     except (TypeError, NotImplementedError):
         return ""  # a type that msgspec cannot check
     return ""
+
+
+def _converted(value: Any, kind: Any, **how: Any) -> Any:
+    """msgspec's conversion, which takes no members of an enum of integers: those go in by their values, on a second try."""
+    value = _plain(value, enums=False)
+    try:
+        return msgspec.convert(value, kind, from_attributes=True, dec_hook=_own_type, **how)
+    except msgspec.ValidationError:
+        plainer = _plain(value, enums=True)
+        if plainer is value:
+            raise
+        return msgspec.convert(plainer, kind, from_attributes=True, dec_hook=_own_type, **how)
+
+
+def _plain(value: Any, enums: bool) -> Any:
+    """A value without unset keys, or with its enum members by value; itself where there is nothing to do."""
+    if isinstance(value, Enum):
+        return value.value if enums else value
+    if isinstance(value, dict):
+        changed = {_plain(k, enums): _plain(v, enums) for k, v in value.items() if v is not UNSET}
+        alike = len(changed) == len(value) and all(a is b for a, b in zip(changed.values(), value.values()))
+        return value if alike and all(a is b for a, b in zip(changed, value)) else changed
+    if type(value) in (list, tuple, set, frozenset):
+        items = [_plain(below, enums) for below in value]
+        return value if all(a is b for a, b in zip(items, value)) else type(value)(items)
+    return value
+
+
+def _own_type(kind: type, value: Any) -> Any:
+    """A class that msgspec does not know takes its own instances."""
+    if isinstance(value, kind):
+        return value
+    raise msgspec.ValidationError(f"Expected `{kind.__name__}`, got `{type(value).__name__}`")
+
+
+def _place(message: str) -> Path:
+    """Where msgspec says that something is wrong: ``... - at `$.items[0].qty```; up to the first key that it does not name."""
+    found = re.search(r"at `\$(.*)`$", message)
+    try:
+        return parse_path(found[1].partition("[...]")[0].removeprefix(".")) if found else ()
+    except ValueError:  # a name that holds what separates names
+        return ()
 
 
 def unknown_keys(value: Any, raw: Any, path: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:
@@ -153,9 +205,15 @@ def unknown_keys(value: Any, raw: Any, path: tuple[Any, ...] = ()) -> list[tuple
                 found += unknown_keys(getattr(value, fields[key], UNSET), below, (*path, key))
             elif key != tag:
                 found.append((*path, key))
+    elif is_record(cls) and isinstance(raw, list):  # array_like: the tag, then the fields by place
+        tagged = getattr(getattr(cls, "__struct_config__", None), "tag", None) is not None
+        found += [(*path, i) for i in range(len(fields_of(cls) or ()) + tagged, len(raw))]
     elif isinstance(value, dict) and isinstance(raw, dict):
+        named = (
+            value if len(value) < len(raw) else dict(zip(raw, value.values()))
+        )  # keys may have become integers, dates ...
         for key, below in raw.items():
-            found += unknown_keys(value.get(key, UNSET), below, (*path, key))
+            found += unknown_keys(named[key], below, (*path, key)) if key in named else [(*path, key)]
     elif isinstance(value, (list, tuple)) and isinstance(raw, list):
         for i, (one, below) in enumerate(zip(value, raw)):
             found += unknown_keys(one, below, (*path, i))
@@ -164,36 +222,16 @@ def unknown_keys(value: Any, raw: Any, path: tuple[Any, ...] = ()) -> list[tuple
 
 def _row(value: Any, fields: tuple[Field, ...]) -> Any:
     """A row or an object with attributes as a dictionary by encoded name; SQL's 0 and 1 as booleans."""
-    if isinstance(value, (str, bytes, int, float, list, type(None))):
-        return value
-    if isinstance(value, dict):
+    if isinstance(value, (str, bytes, int, float, list, tuple, dict, type(None))):
         return value
     if isinstance(value, Mapping) or hasattr(value, "keys"):
-        row = {key: value[key] for key in value.keys()}
+        row = {key: value[key] for key in value.keys()}  # noqa: SIM118 - sqlite3.Row is no mapping
     else:
         row = {f.key: getattr(value, f.name) for f in fields if hasattr(value, f.name)}
     for f in fields:
         if f.key in row and type(row[f.key]) is int and row[f.key] in (0, 1) and validate(row[f.key], f.type):
             row[f.key] = bool(row[f.key])
     return row
-
-
-def _plain(value: Any) -> Any:
-    """A value as msgspec's converter takes it, which refuses enum members; records in it stay what they are."""
-    if isinstance(value, Enum):
-        return value.value
-    if isinstance(value, dict):
-        return {_plain(key): _plain(below) for key, below in value.items() if below is not UNSET}
-    if isinstance(value, (list, tuple, set, frozenset)):
-        return [_plain(below) for below in value]
-    return value
-
-
-def _own_type(kind: type, value: Any) -> Any:
-    """A class that msgspec does not know takes its own instances."""
-    if isinstance(value, kind):
-        return value
-    raise msgspec.ValidationError(f"Expected `{kind.__name__}`, got `{type(value).__name__}`")
 
 
 def _name(kind: Any) -> str:

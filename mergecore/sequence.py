@@ -57,13 +57,23 @@ class Edits(NamedTuple):
 
 
 def edits(base: Sequence[Hashable], side: Sequence[Hashable]) -> Edits:
-    """What ``side`` did to ``base``: k elements replaced by k are k replacements, else deletions and insertions."""
+    """What ``side`` did to ``base``: k elements replaced by k are k replacements, else deletions and insertions.
+
+    An element that the side moved replaces nothing: whoever settles a replacement may drop it, and nobody changed the element.
+    """
     fate: list[int | None] = [None] * len(base)
     gaps: list[list[int]] = [[] for _ in range(len(base) + 1)]
+    pairs = match(base, side)
+    kept = {i for i, _ in pairs}
+    moved = {element for i, element in enumerate(base) if i not in kept}
     i = j = 0
-    for to_i, to_j in [*match(base, side), (len(base), len(side))]:
+    for to_i, to_j in [*pairs, (len(base), len(side))]:
         if to_i - i == to_j - j:
-            fate[i:to_i] = range(j, to_j)
+            for k in range(to_i - i):
+                if side[j + k] in moved:
+                    gaps[i + k].append(j + k)
+                else:
+                    fate[i + k] = j + k
         else:
             gaps[i].extend(range(j, to_j))
         if to_i < len(base):

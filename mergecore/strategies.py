@@ -20,6 +20,7 @@ Imports ``clock``, ``errors``, ``paths`` and ``values``.
 from __future__ import annotations
 
 import decimal
+import math
 from collections.abc import Callable
 from typing import Any, Literal, Protocol, TypeAlias
 
@@ -142,7 +143,7 @@ def as_strategy(value: Any) -> Strategy:
     """A strategy itself; a function as a strategy of one part. Raises ``PolicyError`` for anything else."""
     if isinstance(value, Strategy):
         return value
-    if value is three_way or value is prefer or value is group or value is strategy:
+    if any(value is factory for factory in FACTORIES):
         raise PolicyError(f"{value.__name__} takes arguments: write {value.__name__}(...)")
     if callable(value) and not isinstance(value, type):
         return _user(getattr(value, "__qualname__", repr(value)), value, needs_base=True, context=False)
@@ -157,7 +158,7 @@ def strategy(name: str, *, needs_base: bool = True, context: bool = False) -> Ca
     It returns the value, or ``Pass(reason)``. With ``context=True`` it gets a fourth argument, a ``Context``. ``needs_base``
     says whether its answer means anything without the common ancestor; histories keep a base for it then.
     """
-    if name in _BUILT_IN or not name:
+    if name in BUILT_IN or not name:
         raise PolicyError(f"a strategy named {name!r} is built in: choose another name")
     return lambda function: _user(name, function, needs_base, context)
 
@@ -215,7 +216,7 @@ def _count(base: Any, ours: Any, theirs: Any, context: Context) -> Any:
         total = _add(ours, theirs, start)
     except (TypeError, OverflowError, decimal.DecimalException):
         return Pass("cannot be added exactly")
-    return Pass("cannot be added exactly") if total != total else total
+    return Pass("cannot be added exactly") if isinstance(total, float) and not math.isfinite(total) else total
 
 
 def _add(ours: Any, theirs: Any, base: Any) -> Number:
@@ -303,8 +304,8 @@ edit_wins = _one("edit_wins", _deletion(keep=True))
 delete_wins = _one("delete_wins", _deletion(keep=False))
 """An edit against a deletion: deleted."""
 
-_BUILT_IN = {"lww", "fww", "keep_both", "three_way", "counter", "largest", "smallest", "add_wins", "prefer"}
-_BUILT_IN |= {"edit_wins", "delete_wins", "text", "keyed"}
+BUILT_IN = {"lww", "fww", "keep_both", "three_way", "counter", "largest", "smallest", "add_wins", "prefer"}
+BUILT_IN |= {"edit_wins", "delete_wins", "text", "keyed"}
 
 
 class Group(msgspec.Struct, frozen=True):
@@ -323,3 +324,7 @@ def group(name: str, strategy: Strategy | Resolver | None = None) -> Group:
     if not isinstance(name, str) or not name:
         raise PolicyError("group(name): the name is a text that is not empty")
     return Group(name, None if strategy is None else as_strategy(strategy))
+
+
+FACTORIES: tuple[Callable[..., Any], ...] = (three_way, prefer, group, strategy)
+"""What makes strategies and is none itself: forgetting the call is told."""

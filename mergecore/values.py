@@ -39,6 +39,7 @@ MAX_DEPTH = 200
 
 Number: TypeAlias = int | float | Decimal
 
+_END = object()
 _ATOMS = frozenset((str, bytes, type(None), bool, int))
 
 
@@ -110,29 +111,42 @@ def identity(value: Any) -> Hashable:
     return value  # type: ignore[no-any-return]
 
 
-def canonical(value: Any) -> tuple[Any, ...]:
+def canonical(value: Any) -> tuple[tuple[str, str], ...]:
     """The sort key of the canonical order: by type, then by text (order of keys included); ``UNSET`` is the smallest.
 
-    Raises ``InvalidInput`` for an object whose text would differ from process to process.
+    Flat, since Python compares nested tuples by recursion. Raises ``InvalidInput`` for an object whose text would differ from
+    process to process.
     """
-    kind = type(value)
-    if kind is str:
-        return ("str", value)
-    if value is UNSET:
-        return ("",)
-    if isinstance(value, (set, frozenset)):
-        return (kind.__qualname__, tuple(sorted([canonical(below) for below in value])))
-    if isinstance(value, Enum):
-        return (kind.__qualname__, value.name)
-    if (fields := as_map(value)) is not None:
-        return (kind.__qualname__, tuple([(canonical(key), canonical(below)) for key, below in fields.items()]))
-    if isinstance(value, (list, tuple)):
-        return (kind.__qualname__, tuple([canonical(below) for below in value]))
-    if kind.__repr__ is object.__repr__:  # type: ignore[comparison-overlap]
-        raise InvalidInput(
-            f"{kind.__qualname__} has no __repr__ of its own, so its values have no order that all devices share"
-        )
-    return (kind.__qualname__, str(value) if isinstance(value, (int, Decimal)) else repr(value))
+    tokens: list[tuple[str, str]] = []
+    todo = [value]
+    while todo:
+        value = todo.pop()
+        kind = type(value)
+        name = kind.__qualname__
+        below: list[Any] | None = None
+        if value is UNSET:
+            tokens.append(("", ""))
+        elif value is _END:
+            tokens.append(("", "end"))  # before whatever a longer container goes on with
+        elif isinstance(value, Enum):
+            tokens.append((name, value.name))
+        elif (fields := as_map(value)) is not None:
+            below = [part for pair in fields.items() for part in pair]
+        elif isinstance(value, (list, tuple)):
+            below = list(value)
+        elif isinstance(value, (set, frozenset)):
+            below = sorted(value, key=canonical)
+        elif kind.__repr__ is object.__repr__:  # type: ignore[comparison-overlap]
+            raise InvalidInput(f"{name} has no __repr__ of its own, so its values have no order that all devices share")
+        else:
+            long = isinstance(value, int) and value.bit_length() > 10_000  # more digits than str() writes
+            tokens.append(
+                (name, f"{value:x}" if long else str(value) if isinstance(value, (str, Decimal)) else repr(value))
+            )
+        if below is not None:
+            tokens.append((name, ""))
+            todo += [_END, *reversed(below)]
+    return tuple(tokens)
 
 
 def same(a: Any, b: Any) -> bool:

@@ -1,0 +1,297 @@
+"""The command line: ``mergecore merge BASE OURS THEIRS``, for files of JSON.
+
+All effects are here: files, the two output streams, the exit code. Stands on top: imports the package's public face,
+``explain``, ``jsontext`` and helpers.
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import errno
+import importlib
+import operator
+import os
+import secrets
+import shutil
+import sys
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Any, TextIO, TypeAlias
+
+import msgspec
+
+from . import UNSET, Candidate, Conflict, Merged, MergeError, Timestamp, Verdict, merge
+from .clock import to_timestamp
+from .explain import brief, place, printable, render
+from .jsontext import NotJSON, Style, builtins, read, respelled, to_text, unspelled, write
+from .paths import Path, format_path
+from .records import fields_of, unknown_keys
+from .values import equal
+
+__all__ = ["main"]
+
+
+class _Refused(Exception):
+    """Where, what is wrong, and what to do: the one line that the user gets."""
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Runs the command line. Returns 0 (clean), 1 (written, with open conflicts) or 2 (an error, nothing written).
+
+    As of any ``argparse`` command, ``--help`` and usage errors leave by ``SystemExit``.
+    """
+    asked = _parser().parse_args(argv)
+    try:
+        return _merge(asked)
+    except (_Refused, MergeError) as error:
+        _say(f"mergecore: {printable(str(error))}")
+        return 2
+    except RecursionError:  # values.MAX_DEPTH, but on a stack that was deep already
+        _say("mergecore: the files nest too deeply for Python's stack; make them flatter")
+        return 2
+    except BrokenPipeError:  # whoever read the output has seen enough
+        return 2
+    except KeyboardInterrupt:
+        return 130  # as shells say it
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="mergecore", description="Three-way merges of records.")
+    command = parser.add_subparsers(metavar="COMMAND", required=True).add_parser(
+        "merge",
+        help="merge two versions of a JSON file that started from the same one",
+        description="Merges OURS and THEIRS, which both started from BASE. Conflicts are reported on standard error; "
+        "the output shows one candidate of each.",
+        epilog="Exit codes: 0 no conflicts, 1 conflicts, 2 an error (and nothing is written). In a JSON report, what "
+        "is absent has no key, and null is null. A time is an ISO 8601 date-time with a zone, or epoch milliseconds.",
+    )
+    for name in ("base", "ours", "theirs"):
+        command.add_argument(name, metavar=name.upper(), help=f"a JSON file: {name}")
+    command.add_argument(
+        "-o", "--output", metavar="FILE", help="write here, all at once, instead of to standard output"
+    )
+    command.add_argument("--model", metavar="MODULE:CLASS", help="the Struct, dataclass or TypedDict of the records")
+    command.add_argument("--at-ours", metavar="TIME", help="when ours was written; the later side wins")
+    command.add_argument("--at-theirs", metavar="TIME", help="when theirs was written")
+    command.add_argument("--report", choices=("text", "json"), default="text", help="the form of what is reported")
+    command.add_argument("--explain", action="store_true", help="report how each two-sided change was decided, too")
+    return parser
+
+
+def _merge(asked: argparse.Namespace) -> int:
+    at = _times(asked.at_ours, asked.at_theirs)
+    model = _model(asked.model)
+    files = asked.base, asked.ours, asked.theirs
+    documents, (_, style, _) = zip(*map(_read, files))
+    sides = documents if model is None else [_record(d, model, file) for d, file in zip(documents, files)]
+    base, ours, theirs = sides
+    merged = merge(base, ours, theirs, model, at=at)
+    value = merged.value if model is None else _document(merged.value, model, sides, documents, at)
+    report = (_json_report if asked.report == "json" else _text_report)(merged, asked.explain)
+    _write(write(value, style), asked.output)
+    _say(report)
+    return 1 if merged.conflicts else 0
+
+
+# ------------------------------------------------------------------------------------------ what is handed in
+
+
+_Times: TypeAlias = tuple[Timestamp, Timestamp] | None
+
+
+def _times(ours: str | None, theirs: str | None) -> _Times:
+    if ours is None and theirs is None:
+        return None
+    if ours is None or theirs is None:
+        given, missing = ("--at-theirs", "--at-ours") if ours is None else ("--at-ours", "--at-theirs")
+        raise _Refused(f"{given}: means nothing without {missing}; give both, or neither")
+    return _time("--at-ours", ours), _time("--at-theirs", theirs)
+
+
+def _time(option: str, text: str) -> Timestamp:
+    try:
+        return to_timestamp(int(text) if text.isascii() and text.isdigit() else datetime.fromisoformat(text))
+    except ValueError:
+        raise _Refused(
+            f"{option}: {text!r} is no time of the years 1970 to 9999; give an ISO 8601 date-time with a zone, such as "
+            "2025-01-31T12:00:00Z, or epoch milliseconds"
+        ) from None
+
+
+def _model(name: str | None) -> Any:
+    if name is None:
+        return None
+    if "" not in sys.path:  # the current directory, where a console script does not look
+        sys.path.insert(0, "")
+    module, _, attribute = name.partition(":")
+    try:
+        model = operator.attrgetter(attribute)(importlib.import_module(module))
+        known = fields_of(model)
+    except (Exception, SystemExit) as error:  # importing runs whatever the module says
+        why = f"{type(error).__name__}: {error}"
+        raise _Refused(f"--model {name}: cannot be imported ({why}); give MODULE:CLASS, as in models:Order") from error
+    if known is None:
+        raise _Refused(f"--model {name}: has no declared fields; give a Struct, a dataclass or a TypedDict")
+    return model
+
+
+def _read(file: str) -> tuple[Any, Style]:
+    try:
+        with open(file, "rb") as stream:
+            return read(stream.read())
+    except OSError as error:
+        raise _Refused(f"{file}: cannot be read ({error.strerror}); give a file of JSON") from error
+    except NotJSON as error:
+        raise _Refused(f"{file}: {error}") from error
+
+
+def _record(document: Any, model: Any, file: str) -> Any:
+    try:
+        record = _converted(document, model)
+    except Exception as error:  # the model's own code runs here
+        raise _Refused(f"{file}: is no {model.__name__} ({error}); correct the file or the model") from error
+    for path in unknown_keys(record, document):
+        raise _Refused(
+            f"{file}: {place(path)} is not in {model.__name__} and would get lost; add it, or merge without --model"
+        )
+    return record
+
+
+def _converted(document: Any, model: Any) -> Any:
+    return msgspec.convert(unspelled(document), model, str_keys=True)
+
+
+# ------------------------------------------------------------------------------------------ what is written
+
+
+def _document(record: Any, model: Any, sides: Sequence[Any], documents: Sequence[Any], at: _Times) -> Any:
+    """A merged record as JSON, in the words of the files wherever that reads back as the same record."""
+    base, ours, theirs = documents
+    sources = [(sides[i], documents[i]) for i in (1, 2, 0)]
+    with contextlib.suppress(Exception):  # merged without their types, the files may make no record; mostly they do
+        plain = merge(base, ours, theirs, at=at).value
+        sources.insert(0, (_converted(plain, model), plain))
+    value = builtins(record)
+    for written in (respelled(value, [(builtins(known), document) for known, document in sources]), value):
+        with contextlib.suppress(Exception):  # the model's own code runs here too
+            if equal(_converted(read(write(written, Style()))[0], model), record):
+                return written
+    raise _Refused(f"the merged record has no JSON that {model.__name__} would read back; merge without --model")
+
+
+def _write(data: bytes, file: str | None) -> None:
+    try:
+        _print(data) if file is None else _replace(file, data)
+    except BrokenPipeError:
+        raise
+    except OSError as error:
+        where = file or "standard output"
+        raise _Refused(f"{where}: cannot be written ({error.strerror}); give another file with -o") from error
+
+
+def _print(data: bytes) -> None:
+    if sys.stdout is None:  # closed by whoever started us
+        raise OSError(errno.EBADF, os.strerror(errno.EBADF))
+    left = memoryview(data)
+    try:
+        while left:  # under PYTHONUNBUFFERED, a pipe takes what fits into it
+            left = left[sys.stdout.buffer.write(left) :]
+        sys.stdout.buffer.flush()
+    except OSError:
+        _drop(sys.stdout)
+        raise
+
+
+def _replace(file: str, data: bytes) -> None:
+    """Writes a file all at once: whoever reads it finds what it was or what it is, whatever happens meanwhile."""
+    if os.path.exists(file) and not os.path.isfile(file):  # a device or a pipe is not to be replaced
+        with open(file, "wb") as stream:
+            stream.write(data)
+        return
+    target = os.path.realpath(file)  # what a link points to, not the link
+    if (there := os.path.exists(target)) and not os.access(target, os.W_OK):
+        raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
+    beside = os.path.join(os.path.dirname(target), f".mergecore-{secrets.token_hex(8)}")
+    try:
+        with open(beside, "xb") as stream:
+            stream.write(data)
+        if there:
+            shutil.copymode(target, beside)
+        os.replace(beside, target)
+    except BaseException:
+        with contextlib.suppress(OSError):
+            os.unlink(beside)
+        raise
+
+
+def _say(text: str) -> None:
+    """On standard error, if anybody listens there."""
+    if text and sys.stderr is not None:
+        try:
+            print(text, file=sys.stderr, flush=True)
+        except OSError:
+            _drop(sys.stderr)
+
+
+def _drop(stream: TextIO) -> None:
+    """What could not be written is not to be tried again, and complained about, when the process ends."""
+    with contextlib.suppress(OSError, ValueError):
+        os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
+
+
+# ------------------------------------------------------------------------------------------ what is reported
+
+
+def _text_report(merged: Merged[Any], explain: bool) -> str:
+    parts = []
+    if explain:
+        parts.append(render(merged.explain(), merged.conflicts) or "Each change was made on one side only.")
+    if merged.conflicts:
+        parts.append(_table(merged.conflicts))
+    return "\n\n".join(parts)
+
+
+def _table(conflicts: Sequence[Conflict]) -> str:
+    names = sorted(candidate.name for candidate in conflicts[0].candidates)
+    rows = [("path", "base", *names, "reason")]
+    for c in conflicts:
+        values = {candidate.name: brief(candidate.value, 30) for candidate in c.candidates}
+        reason = printable(f"{c.reason}: {c.detail}" if c.detail else c.reason)
+        rows.append((place(c.path), brief(c.base, 30), *(values[name] for name in names), reason))
+    widths = [max(map(len, column)) for column in zip(*rows)]
+    lines = ["  ".join(cell.ljust(width) for cell, width in zip(row, widths)).rstrip() for row in rows]
+    count = "1 conflict" if len(conflicts) == 1 else f"{len(conflicts)} conflicts"
+    return "\n".join([f"{count}; the output shows one candidate of each:", *lines])
+
+
+def _json_report(merged: Merged[Any], explain: bool) -> str:
+    report = {"conflicts": [_conflict(c) for c in merged.conflicts]}
+    if explain:
+        report["verdicts"] = [_verdict(v) for v in merged.explain()]
+    return to_text(report, Style(indent="  ", escaped=True))  # plain ASCII, whatever standard error can encode
+
+
+def _conflict(c: Conflict) -> dict[str, Any]:
+    candidates = [_candidate(candidate) for candidate in c.candidates]
+    return _where(c.path) | _known(
+        base=c.base, candidates=candidates, strategy=c.strategy, reason=c.reason, detail=c.detail
+    )
+
+
+def _verdict(v: Verdict) -> dict[str, Any]:
+    lost = [_candidate(candidate) for candidate in v.lost]
+    return _where(v.path) | _known(decided_by=v.decided_by, base=v.base, value=v.value, lost=lost, reason=v.reason)
+
+
+def _candidate(c: Candidate) -> dict[str, Any]:
+    return _known(name=c.name, value=c.value, stamp=None if c.stamp is None else str(c.stamp), id=c.id)
+
+
+def _where(path: Path) -> dict[str, Any]:
+    return {"path": format_path(path), "steps": builtins(path)}
+
+
+def _known(**parts: Any) -> dict[str, Any]:
+    """What is absent has no key."""
+    return {name: builtins(value) for name, value in parts.items() if value is not UNSET}

@@ -1,0 +1,187 @@
+"""Broken variants of the walk, each of which the laws must catch: the proof that they can fail.
+
+Imports ``threeway`` and ``values``.
+"""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from .. import threeway
+from ..paths import Path
+from ..policy import Rule
+from ..records import fields_of
+from ..strategies import Context, Part, lww
+from ..values import UNSET, as_map, equal, larger
+from ..walk import Walk
+
+__all__ = ["MUTANTS", "mutated"]
+
+
+class _LocalWinsTies(Walk):
+    """Equal times keep the local value."""
+
+    def decide(self, part: Part, context: Context, base: Any, ours: Any, theirs: Any) -> Any:
+        tie = part.name == "lww" and context.times[0] is not None and context.times[0] == context.times[1]
+        return ours if tie else super().decide(part, context, base, ours, theirs)
+
+
+class _BaseIgnored(Walk):
+    """Two-way: whatever the base says."""
+
+    def node(self, rule: Rule, path: Path, base: Any, ours: Any, theirs: Any, unit: bool = False) -> Any:
+        return super().node(rule, path, UNSET, ours, theirs, unit)
+
+
+class _OneSidedChangeDropped(Walk):
+    """A field that only theirs changed keeps the base."""
+
+    def node(self, rule: Rule, path: Path, base: Any, ours: Any, theirs: Any, unit: bool = False) -> Any:
+        if path and equal(base, ours):
+            return base
+        return super().node(rule, path, base, ours, theirs, unit)
+
+
+class _ListMergedWhole(Walk):
+    """A list that both sides changed is one unit."""
+
+    def opening(self, part: Part, rule: Rule, ours: Any, theirs: Any) -> Any:
+        opening = super().opening(part, rule, ours, theirs)
+        return None if opening == self.open_list else opening
+
+
+class _LargerDocumentWins(Walk):
+    """Both changed: take the larger document. It commutes, associates and is idempotent, and loses."""
+
+    def node(self, rule: Rule, path: Path, base: Any, ours: Any, theirs: Any, unit: bool = False) -> Any:
+        if not path and not equal(base, ours) and not equal(base, theirs) and as_map(ours) is not None:
+            return larger(ours, theirs)
+        return super().node(rule, path, base, ours, theirs, unit)
+
+
+class _LoserUnreported(Walk):
+    """What lost is in no verdict."""
+
+    def note(self, path: Path, decided_by: str, base: Any, value: Any, candidates: Any, reasons: Any) -> None:
+        super().note(path, decided_by, base, value, (), reasons)
+
+
+class _EqualChangesCountOnce(Walk):
+    """Ours equals theirs, so return it: wrong above a counter."""
+
+    def node(self, rule: Rule, path: Path, base: Any, ours: Any, theirs: Any, unit: bool = False) -> Any:
+        if equal(ours, theirs) and path not in self.answers:
+            return larger(ours, theirs)
+        return super().node(rule, path, base, ours, theirs, unit)
+
+
+class _TrueIsOne(Walk):
+    """Python's equality decides whether a side changed."""
+
+    def node(self, rule: Rule, path: Path, base: Any, ours: Any, theirs: Any, unit: bool = False) -> Any:
+        if path and base == ours and path not in self.answers:
+            return theirs
+        return super().node(rule, path, base, ours, theirs, unit)
+
+
+class _DeletionAsksTheField(Walk):
+    """An edit against a deletion is settled by last writer wins, whatever the policy says of deletes."""
+
+    def against(self, rule: Rule, context: Context, base: Any, ours: Any, theirs: Any, ours_gone: bool) -> Any:
+        decided = super().decide(lww.parts[0], context, base, ours, theirs)
+        return ours if decided is ours else theirs
+
+
+class _MixtureShown(Walk):
+    """Without times, each conflict shows the larger of its own candidates."""
+
+    def shown(self, context: Context, ours: Any, theirs: Any) -> Any:
+        return larger(ours, theirs)
+
+
+class _GroupOpened(Walk):
+    """A structural part opens a group, and mixes two people's halves."""
+
+    def node(self, rule: Rule, path: Path, base: Any, ours: Any, theirs: Any, unit: bool = False) -> Any:
+        if rule.is_group and isinstance(ours, dict) and isinstance(theirs, dict) and path not in self.answers:
+            was = base if isinstance(base, dict) else {}
+            return {
+                k: theirs[k] if was.get(k) == ours.get(k) and k in theirs else ours.get(k) for k in {**ours, **theirs}
+            }
+        return super().node(rule, path, base, ours, theirs, unit)
+
+
+class _OursInsertsFirst(Walk):
+    """In one gap, ours comes before theirs."""
+
+    def inserted(self, ours: list[Any], theirs: list[Any]) -> list[Any]:
+        return ours + [x for x in theirs if x not in ours]
+
+
+class _KeysOfOursFirst(Walk):
+    """Added keys stand in the order of the sides."""
+
+    def keys(self, was: dict[Any, Any], mine: dict[Any, Any], other: dict[Any, Any]) -> list[Any]:
+        return list({**was, **mine, **other})
+
+
+class _InvariantUnchecked(Walk):
+    """What two valid sides make together is taken to be valid."""
+
+    def invalid(self, rule: Rule, value: Any) -> str:
+        return ""
+
+    def built(self, rule: Rule, path: Path, base: Any, ours: Any, theirs: Any, values: Any, mark: Any) -> Any:
+        made = copy.copy(theirs)
+        for field in fields_of(type(theirs)) or ():
+            setattr(made, field.name, values[field.key])
+        return made
+
+
+class _AnswersForgotten(Walk):
+    """An answer settles its question, and the shown value stays."""
+
+    def answer(self, rule: Rule, path: Path, base: Any) -> Any:
+        return base
+
+
+class _DeletedComesBack(Walk):
+    """A union of keys: what one side deleted is back."""
+
+    def node(self, rule: Rule, path: Path, base: Any, ours: Any, theirs: Any, unit: bool = False) -> Any:
+        if path and (ours is UNSET) != (theirs is UNSET) and path not in self.answers:
+            return theirs if ours is UNSET else ours
+        return super().node(rule, path, base, ours, theirs, unit)
+
+
+MUTANTS: dict[str, type[Walk]] = {
+    "local wins ties": _LocalWinsTies,
+    "base ignored": _BaseIgnored,
+    "a one-sided change dropped": _OneSidedChangeDropped,
+    "list merged whole": _ListMergedWhole,
+    "both changed: take the larger document": _LargerDocumentWins,
+    "loser unreported": _LoserUnreported,
+    "equal changes count once": _EqualChangesCountOnce,
+    "True is 1": _TrueIsOne,
+    "a deletion asks the field": _DeletionAsksTheField,
+    "a mixture is shown": _MixtureShown,
+    "a group is opened": _GroupOpened,
+    "ours inserts first": _OursInsertsFirst,
+    "keys of ours first": _KeysOfOursFirst,
+    "invariant unchecked": _InvariantUnchecked,
+    "answers forgotten": _AnswersForgotten,
+    "what was deleted comes back": _DeletedComesBack,
+}
+
+
+@contextmanager
+def mutated(name: str) -> Iterator[None]:
+    """While it lasts, ``merge`` runs the named mutant."""
+    setattr(threeway, "Walk", MUTANTS[name])  # noqa: B010 - a module's name is not for assignment elsewhere
+    try:
+        yield
+    finally:
+        setattr(threeway, "Walk", Walk)  # noqa: B010

@@ -1,0 +1,210 @@
+"""Cases that other projects wrote: the test suites of their merge engines, and real merges out of public histories.
+
+They are read from ``../shared/corpora``, whose README says where each file is from; none of the data is kept here.
+A case on which we differ stands in a reviewed table with the reason why ours is right, and a table that has an entry
+too many or too few fails. Every case also runs with its sides swapped.
+"""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from functools import reduce
+from operator import getitem
+from pathlib import Path
+from typing import Any, TypeAlias
+
+import pytest
+from conftest import Tally
+
+from mergecore import UNSET, Merged, Policy, delete_wins, merge, prefer, three_way
+
+CORPORA = Path(__file__).parents[2] / "shared" / "corpora"
+
+pytestmark = [
+    pytest.mark.corpora,
+    pytest.mark.skipif(not CORPORA.is_dir(), reason="The cases are read from ../shared/corpora, which is not there."),
+]
+
+Case: TypeAlias = dict[str, Any]
+"""``name`` (with ``#index``, as names are not unique), ``base``, ``ours``, ``theirs``, ``expected``, ``conflict``."""
+
+
+# ------------------------------------------------------------------------------------------ what other engines say
+
+
+def test_every_merge_of_rows_and_json_in_dolts_suite_comes_out_as_in_dolt(tally: Tally) -> None:
+    """Maps by key, lists as one unit, a row that is absent: nothing to review."""
+    tally("dolt_merge", _review(_read("dolt_merge"), Policy(default=three_way(lists="atomic")), {}), floor=57)
+
+
+K8S_REVIEWED: dict[str, str] = dict.fromkeys(
+    ("add field to map with conflict#3", "delete field from nested map with conflict#7"),
+    "drift: the live side alone changed it; Kubernetes sets the desired value again, here the unchanged side yields",
+)
+
+
+def test_kubernetes_apply_is_a_merge_in_which_the_desired_side_outranks(tally: Tally) -> None:
+    """With theirs, the desired side, and deletions forced, nothing stays open and the value is Kubernetes's."""
+    # The file's flag says only whether a title has the words "with conflict"; what is forced is never open.
+    cases = [case | {"conflict": False} for case in _read("k8s_jsonmergepatch")]
+    policy = Policy(default=three_way(lists="atomic") | prefer("theirs"), deletes=delete_wins)
+    tally("k8s_jsonmergepatch", _review(cases, policy, K8S_REVIEWED), floor=23)
+
+
+JJ_REVIEWED = {
+    "simplify#62": "cancelling leaves [1, 0, 1]; that equal changes are one change is jj's next step, and our rule",
+    "multi: Two sides left one line unchanged, and added conflicting additional lines#138": (
+        "the lines are a list here, and in a list, unlike in a text, insertions in one gap both stay"
+    ),
+}
+
+
+def test_three_terms_of_jujutsus_algebra_are_a_three_way_merge(tally: Tally) -> None:
+    """Numbers merge as one unit; texts, as lists of their lines, by element."""
+    cases = list(_three_terms())
+    ran = Counter(case["group"] for case in cases)
+    assert ran == {"trivial_merge": 5, "simplify": 5, "merge_lines_nway": 14}
+    tally("jj_merge_algebra", _review(cases, Policy(default=three_way()), JJ_REVIEWED), floor=24)
+
+
+def _three_terms() -> Iterator[Case]:
+    """The term lists [ours, base, theirs], as cases.
+
+    No other can be said as a merge: one term has nothing to merge with, and five or more cancel all at once, where
+    three-way merges, one after the other, give answers that depend on their order.
+    """
+    for case in _read("jj_merge_algebra"):
+        terms = case.get("terms") or case["terms_add_remove_alternating"]
+        if len(terms) != 3:
+            continue
+        if case["group"] == "trivial_merge":
+            case["expected"] = case["result_same_change_accept"]
+        elif case["group"] == "simplify":  # one term that is left is the value, three are a conflict
+            case |= {"expected": case["result"][0], "conflict": len(case["result"]) > 1}
+        else:
+            terms = [text.splitlines(keepends=True) for text in terms]
+            case["expected"] = (case["result"] or "").splitlines(keepends=True)
+        yield case | dict(zip(("ours", "base", "theirs"), terms))
+
+
+def test_nbdimes_cases_are_counted(tally: Tally) -> None:
+    """Only the cases without strategies of its own, and without a verdict."""
+    ends: Counter[str] = Counter()
+    for case in _read("nbdime_json"):
+        if "strategies" not in case:
+            merged = _both_ways(case, Policy(default=three_way()))
+            disputed = [reduce(getitem, d["path"], case["base"]) for d in case["decisions"] if d["conflict"]]
+            if _agrees(case, merged):
+                ends["agree"] += 1
+            elif not merged.conflicts and disputed and all(isinstance(was, list) for was in disputed):
+                ends["insertions in one gap both stay"] += 1
+            else:
+                ends["other"] += 1
+    tally("nbdime_json", ends.total(), floor=83, more=", ".join(f"{what} {n}" for what, n in ends.items()))
+
+
+def _review(cases: Sequence[Case], policy: Policy, reviewed: Mapping[str, str]) -> int:
+    """Merges all cases and says how many; exactly those of the table, few of them, come out otherwise than expected."""
+    assert len(reviewed) <= max(2, len(cases) / 10)
+    assert {case["name"] for case in cases if not _agrees(case, _both_ways(case, policy))} == reviewed.keys()
+    return len(cases)
+
+
+# ------------------------------------------------------------------------------------------ what people merged
+
+
+def test_what_git_merges_clean_is_never_a_conflict(tally: Tally) -> None:
+    """Real JSON and YAML files. How often the value is what people made of it is only counted: they are no oracle."""
+    merges = _real_merges()
+    clean = [case["name"] for case, _ in merges if case["git_merge_file"] == "clean"]
+    opened = [case["name"] for case, merged in merges if case["git_merge_file"] == "clean" and merged.conflicts]
+    assert opened == []
+    as_people = sum(_agrees(case, merged) for case, merged in merges)
+    tally("merges clean in git", len(clean), floor=137, more=f"of all {len(merges)}, {as_people} as people did")
+
+
+def test_a_third_of_gits_conflicts_in_real_merges_vanish(tally: Tally) -> None:
+    """Lines that touch are a conflict to git, fields beside each other are none to us."""
+    still = [bool(merged.conflicts) for case, merged in _real_merges() if case["git_merge_file"] == "conflict"]
+    assert 3 * still.count(False) >= len(still)
+    tally("merges in conflict in git", len(still), floor=52, more=f"{still.count(False)} of them vanish")
+
+
+def test_no_one_sided_change_of_a_real_merge_is_lost(tally: Tally) -> None:
+    """Leaf by leaf, by a checker that shares nothing with the walk."""
+    merges = _real_merges()
+    changes = [
+        (case["name"], path, kept)
+        for case, merged in merges
+        for path, kept in _one_sided([case["base"], case["ours"], case["theirs"], merged.value])
+    ]
+    assert [(name, path) for name, path, kept in changes if not kept] == []
+    assert len(changes) >= 1_000
+    tally("real merges", len(merges), floor=190, more=f"{len(changes)} one-sided changes are all there")
+
+
+def _one_sided(sides: Sequence[Any], at: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str, ...], bool]]:
+    """Of base, ours, theirs and their merge: each change that one side alone made, and whether the merge holds it.
+
+    Maps go by key, lists of equally many maps by place. Other lists go by how often they hold an element, which is one
+    side's doing where the other holds it as often as the base does.
+    """
+    base, ours, theirs, merged = map(_spelled, sides)
+    kind = type(sides[1])
+    if ours == theirs:
+        return
+    if base in (ours, theirs):
+        yield at, merged == (theirs if base == ours else ours)
+    elif kind is type(sides[2]) and kind in (dict, list):
+        sides = [side if isinstance(side, kind) else kind() for side in sides]
+        if kind is dict:
+            for key in {key: None for side in sides for key in side}:
+                yield from _one_sided([side.get(key, UNSET) for side in sides], (*at, key))
+        elif len({len(side) for side in sides}) == 1 and all(isinstance(x, dict) for side in sides for x in side):
+            for i, places in enumerate(zip(*sides)):
+                yield from _one_sided(places, (*at, str(i)))
+        else:
+            counts = [Counter(map(_spelled, side)) for side in sides]
+            for element in sum(counts, Counter()):
+                was, mine, other, now = (count[element] for count in counts)
+                if mine != other and was in (mine, other):
+                    yield (*at, element), now == (other if was == mine else mine)
+
+
+def _real_merges() -> list[tuple[Case, Merged[Any]]]:
+    cases = [*_read("real_watermelondb"), *_read("real_evolu")]
+    return [(case, _both_ways(case, Policy(default=three_way()))) for case in cases]
+
+
+# ------------------------------------------------------------------------------------------ for all of them
+
+
+def _read(corpus: str) -> list[Case]:
+    """The cases of a file. A side that is null is absent: a row, a file, a base; no file has a JSON null there."""
+    cases: list[Case] = json.loads((CORPORA / f"{corpus}.json").read_text(encoding="utf-8"))["cases"]
+    for i, case in enumerate(cases):
+        case["name"] += f"#{i}"
+        case |= {key: UNSET for key in ("base", "ours", "theirs", "expected") if case.get(key, ...) is None}
+    return cases
+
+
+def _both_ways(case: Case, policy: Policy) -> Merged[Any]:
+    """The merge, which says the same with sides and names swapped: value, order of keys, conflicts."""
+    base, ours, theirs = case["base"], case["ours"], case["theirs"]
+    merged: Merged[Any] = merge(base, ours, theirs, policy=policy)
+    assert repr(merge(base, theirs, ours, policy=policy, names=("theirs", "ours"))) == repr(merged), case["name"]
+    return merged
+
+
+def _agrees(case: Case, merged: Merged[Any]) -> bool:
+    """The same flag, and where there is no conflict the same value."""
+    if case["conflict"] or merged.conflicts:
+        return bool(case["conflict"] and merged.conflicts)
+    return _spelled(merged.value) == _spelled(case["expected"])
+
+
+def _spelled(value: Any) -> str:
+    """Tells True from 1 and a missing value from null; the order of keys does not count."""
+    return json.dumps(value, sort_keys=True, default=repr)

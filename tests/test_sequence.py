@@ -1,0 +1,169 @@
+"""Sequences: an exact alignment, and orders that become one."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Sequence
+from functools import cache
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from mergecore.sequence import edits, match, merge_order, supersequence
+
+WORDS = st.text("abc", max_size=8)
+ORDERS = st.permutations(list(range(8))).flatmap(lambda order: st.integers(0, 8).map(lambda n: list(order[:n])))
+
+
+@cache
+def lcs(a: str, b: str) -> int:
+    """The length of a longest common subsequence, by its definition."""
+    if not a or not b:
+        return 0
+    if a[0] == b[0]:
+        return 1 + lcs(a[1:], b[1:])
+    return max(lcs(a[1:], b), lcs(a, b[1:]))
+
+
+def assert_match_is_exact(a: str, b: str) -> None:
+    pairs = match(a, b)
+    assert all(a[i] == b[j] for i, j in pairs)
+    assert all(x[0] < y[0] and x[1] < y[1] for x, y in itertools.pairwise(pairs))
+    assert len(pairs) == lcs(a, b)
+
+
+def is_subsequence(part: Sequence[object], whole: Sequence[object]) -> bool:
+    rest = iter(whole)
+    return all(any(x == y for y in rest) for x in part)
+
+
+def test_match_is_a_longest_common_subsequence_in_every_small_world() -> None:
+    """All pairs of words of up to five letters over two, against the definition."""
+    words = ["".join(w) for n in range(6) for w in itertools.product("ab", repeat=n)]
+    for a, b in itertools.product(words, words):
+        assert_match_is_exact(a, b)
+
+
+@given(WORDS, WORDS)
+def test_match_is_a_longest_common_subsequence(a: str, b: str) -> None:
+    """Longer words over three letters, against the definition."""
+    assert_match_is_exact(a, b)
+
+
+@pytest.mark.parametrize(
+    ("base", "side", "fate", "gaps"),
+    [
+        ("", "", [], [[]]),
+        ("", "ab", [], [[0, 1]]),
+        ("ab", "", [None, None], [[], [], []]),
+        ("abc", "axc", [0, 1, 2], [[], [], [], []]),
+        ("abcd", "axyd", [0, 1, 2, 3], [[], [], [], [], []]),
+        ("abc", "ac", [0, None, 1], [[], [], [], []]),
+        ("ac", "abc", [0, 2], [[], [1], []]),
+        ("abcd", "axd", [0, None, None, 2], [[], [1], [], [], []]),
+        ("abc", "axyc", [0, None, 3], [[], [1, 2], [], []]),
+        ("ab", "xy", [0, 1], [[], [], []]),
+    ],
+)
+def test_k_elements_replaced_by_k_are_k_replacements(
+    base: str, side: str, fate: list[int | None], gaps: list[list[int]]
+) -> None:
+    """Of unequal numbers, deletions and an insertion before the first of them."""
+    assert edits(base, side) == (fate, gaps)
+
+
+@given(WORDS, WORDS)
+def test_edits_account_for_every_element_once(base: str, side: str) -> None:
+    """Every element of the side is the fate of one of the base's, or stands in one gap, in its order."""
+    fate, gaps = edits(base, side)
+    assert len(fate) == len(base)
+    assert len(gaps) == len(base) + 1
+    order: list[int] = []
+    for i, gap in enumerate(gaps):
+        order += gap
+        if i < len(base) and (at := fate[i]) is not None:
+            order.append(at)
+    assert order == list(range(len(side)))
+    assert sum(at is not None and base[i] == side[at] for i, at in enumerate(fate)) == lcs(base, side)
+
+
+@given(WORDS, WORDS)
+def test_a_supersequence_is_shortest_and_contains_both(a: str, b: str) -> None:
+    """As long as both together less what they share, each side's elements in its order."""
+    pairs = supersequence(a, b)
+    assert [i for i, _ in pairs if i is not None] == list(range(len(a)))
+    assert [j for _, j in pairs if j is not None] == list(range(len(b)))
+    assert all(a[i] == b[j] for i, j in pairs if i is not None and j is not None)
+    assert len(pairs) == len(a) + len(b) - lcs(a, b)
+
+
+def test_of_two_insertions_in_one_gap_the_first_side_comes_first() -> None:
+    """The caller hands in the sides in canonical order."""
+    assert supersequence("xy", "z") == [(0, None), (1, None), (None, 0)]
+
+
+# ---- orders of keys
+
+
+@given(ORDERS, ORDERS, ORDERS)
+def test_merge_order_holds_every_key_once(base: list[int], ours: list[int], theirs: list[int]) -> None:
+    """The keys of all three sides, without repetition."""
+    merged = merge_order(base, ours, theirs)
+    assert sorted(merged) == sorted({*base, *ours, *theirs})
+
+
+@given(ORDERS, ORDERS)
+def test_an_order_that_one_side_kept_is_the_other_sides(base: list[int], side: list[int]) -> None:
+    """Where one side changed nothing, the keys stand as the other side has them."""
+    for merged in (merge_order(base, side, base), merge_order(base, base, side), merge_order(base, side, side)):
+        assert [key for key in merged if key in side] == side
+
+
+@given(st.permutations(list(range(6))), ORDERS, st.sets(st.integers(0, 5)), st.sets(st.integers(0, 5)))
+def test_keys_that_nobody_reordered_keep_their_order(
+    order: list[int], base: list[int], ours_lost: set[int], theirs_lost: set[int]
+) -> None:
+    """Deletions do not reorder what stays."""
+    ours = [key for key in base if key not in ours_lost]
+    theirs = [key for key in base if key not in theirs_lost]
+    merged = merge_order(base, ours, theirs)
+    stays = [key for key in base if key in ours and key in theirs]
+    assert [key for key in merged if key in stays] == stays
+
+
+@pytest.mark.parametrize(
+    ("base", "ours", "theirs", "merged"),
+    [
+        ("ab", "axb", "aby", "axby"),
+        ("ab", "xab", "abx", "xab"),
+        ("ab", "ab", "ba", "ba"),
+        ("ab", "ba", "abx", "bxa"),
+        ("ab", "axb", "ayb", "axyb"),
+        ("abc", "ac", "abxc", "axc"),
+        ("", "ab", "cd", "abcd"),
+        ("", "ab", "cb", "acb"),
+        ("a", "aw", "aw", "aw"),
+        ("abc", "axbc", "bc", "xbc"),
+    ],
+)
+def test_an_addition_follows_the_key_that_it_followed_on_its_side(
+    base: str, ours: str, theirs: str, merged: str
+) -> None:
+    """Through the other side's reordering and additions too; a key that was deleted leaves the one before it."""
+    order = [key for key in merge_order(base, ours, theirs) if key in merged]
+    assert "".join(order) == merged
+
+
+@given(ORDERS, ORDERS, ORDERS)
+def test_an_addition_stands_after_what_it_followed(base: list[int], ours: list[int], theirs: list[int]) -> None:
+    """The last key before it that all sides have is the last such key before it in the merged order."""
+    merged = merge_order(base, ours, theirs)
+    shared = {*base} & {*ours} & {*theirs} if base else {*ours} & {*theirs}
+    for side, others in ((ours, (base, theirs)), (theirs, (base, ours))):
+        for at, key in enumerate(side):
+            if key in shared or any(key in other for other in others):
+                continue
+            before = [k for k in side[:at] if k in shared]
+            stands = [k for k in merged[: merged.index(key)] if k in shared]
+            assert stands[-1:] == before[-1:]
