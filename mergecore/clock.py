@@ -34,7 +34,8 @@ class Timestamp(msgspec.Struct, frozen=True, order=True, array_like=True):
 def to_timestamp(moment: datetime | int | float | Timestamp, what: str = "a time") -> Timestamp:
     """A ``Timestamp`` of an aware ``datetime``, epoch milliseconds or a ``Timestamp``.
 
-    What is finer than a millisecond goes into the counter, so that the order is kept. Raises ``InvalidInput`` for a naive
+    What is finer than a millisecond goes into the counter, so that the order is kept. Raises ``InvalidInput`` for a
+    naive
     ``datetime`` and for anything out of the years 1970 to 9999.
     """
     if isinstance(moment, Timestamp) and 0 <= moment.millis <= _END:
@@ -46,9 +47,8 @@ def to_timestamp(moment: datetime | int | float | Timestamp, what: str = "a time
     elif isinstance(moment, (int, float)) and not isinstance(moment, bool) and abs(moment) <= _END:
         micros = round(moment * 1000)
     else:
-        raise InvalidInput(
-            f"{what} is {moment!r}: give an aware datetime, epoch milliseconds or a Timestamp, of the years 1970 to 9999"
-        )
+        valid = "an aware datetime, epoch milliseconds or a Timestamp, of the years 1970 to 9999"
+        raise InvalidInput(f"{what} is {moment!r}: give {valid}")
     millis, counter = divmod(micros, 1000)
     if not 0 <= millis <= _END:
         raise InvalidInput(f"{what} lies outside the years 1970 to 9999")

@@ -1,8 +1,10 @@
 """Policies: which strategy where.
 
-A ``Policy`` is read together with a model's annotations, once, into a tree of ``Rule``s; the walk goes down it beside the
-values. Precedence, most literal steps first within each: ``Policy.fields``, ``Annotated[T, strategy]``, a nested model's
-``__merge__``, ``Policy.default``, the model's own ``__merge__``, ``DEFAULT``. Imports ``errors``, ``paths``, ``records`` and
+A ``Policy`` is read together with a model's annotations, once, into a tree of ``Rule``s; the walk goes down it beside
+the values. Precedence, most literal steps first within each: ``Policy.fields``, ``Annotated[T, strategy]``, a nested
+model's
+``__merge__``, ``Policy.default``, the model's own ``__merge__``, ``DEFAULT``. Imports ``errors``, ``paths``,
+``records`` and
 ``strategies``.
 """
 
@@ -12,7 +14,7 @@ import collections.abc
 import difflib
 import types
 import typing
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from functools import lru_cache
 from typing import Annotated, Any, Literal, NamedTuple, TypeAlias, TypeVar, get_args, get_origin
 
@@ -21,7 +23,18 @@ import msgspec
 from .errors import PolicyError
 from .paths import ANY, Path, Step, format_path, parse_pattern
 from .records import fields_of, is_record, origin
-from .strategies import FACTORIES, Group, Strategy, as_strategy, delete_wins, edit_wins, keep_both, lww, three_way
+from .strategies import (
+    FACTORIES,
+    Group,
+    Resolver,
+    Strategy,
+    as_strategy,
+    delete_wins,
+    edit_wins,
+    keep_both,
+    lww,
+    three_way,
+)
 
 __all__ = ["DEFAULT", "GroupRule", "Policies", "Policy", "Rule", "fixed_tuple", "member_for", "rule_for"]
 
@@ -49,9 +62,9 @@ class Policy(msgspec.Struct, frozen=True, kw_only=True):
     (``__merge__: ClassVar[Policy]``), else the library's. Raises ``PolicyError``.
     """
 
-    default: Strategy | None = None
-    fields: Mapping[str | Path, Strategy] = {}
-    groups: Mapping[str | Path, tuple[tuple[str, ...], Strategy | None]] = {}
+    default: Strategy | Resolver | None = None
+    fields: Mapping[str | Path, Strategy | Resolver] = {}
+    groups: Mapping[str | Path, tuple[Sequence[str], Strategy | Resolver | None]] = {}
     deletes: Strategy | None = None
     deleted: str | None = None
     unit: Literal["field", "record"] | None = None
@@ -112,7 +125,9 @@ def _members(path: str | Path, group: Any) -> tuple[tuple[str, ...], Strategy | 
 
 
 class _Pattern(NamedTuple):
-    """A path of a policy on its way down: what is left of it, and how it ranks against others that end in the same place."""
+    """A path of a policy on its way down: what is left of it, and how it ranks against others that end in the same
+    place.
+    """
 
     steps: Path
     strategy: Strategy | None
@@ -130,9 +145,13 @@ def _patterns(policy: Policy, precedence: int, depth: int = 0) -> tuple[_Pattern
         wild = tuple(step is ANY for step in steps)
         return (precedence, -depth, sum(wild), wild)
 
-    fields = [_Pattern(_pattern(path), s) for path, s in policy.fields.items()]
-    groups = [_Pattern(_pattern(path), s, members) for path, (members, s) in policy.groups.items()]
+    fields = [_Pattern(_pattern(path), _given(s)) for path, s in policy.fields.items()]
+    groups = [_Pattern(_pattern(path), _given(s), tuple(members)) for path, (members, s) in policy.groups.items()]
     return tuple(p._replace(rank=rank(p.steps)) for p in (*fields, *groups))
+
+
+def _given(strategy: Strategy | Resolver | None) -> Strategy | None:
+    return None if strategy is None else as_strategy(strategy)
 
 
 class GroupRule(NamedTuple):
@@ -145,9 +164,10 @@ class GroupRule(NamedTuple):
 class Rule:
     """What governs one place of a document. Children are made when first asked for, so that recursive models end.
 
-    ``strategy`` is what decides here; ``own`` is true where it was put on this place or one above it, false where it is a
-    default. ``declared`` is the type with its annotations. ``at(value)`` is the rule for the type that the value has; only there ``by_field`` (a record under a default: always walked
-    by field), ``whole`` (one unit, which structural parts leave alone), ``deleted`` and ``groups`` mean something.
+    ``strategy`` is what decides here; ``own`` is true where it was put on this place or one above it, false where it
+    is a default. ``declared`` is the type with its annotations. ``at(value)`` is the rule for the type that the value
+    has; only there ``by_field`` (a record under a default: always walked by field), ``whole`` (one unit, which
+    structural parts leave alone), ``deleted`` and ``groups`` mean something.
     """
 
     __slots__ = (
@@ -201,7 +221,7 @@ class Rule:
             rule._patterns += _patterns(policy, _NESTED, self._depth)
             if policy.default and not self.own:  # comes before all that the outer model's own policy says
                 rule._patterns = tuple(p for p in rule._patterns if p.members or p.rank[0] != _OWN)
-            rule._default = policy.default or self._default
+            rule._default = _given(policy.default) or self._default
             rule.deletes = policy.deletes or self.deletes
             rule.deleted = policy.deleted
             if not self.own:
@@ -239,17 +259,21 @@ class Rule:
                     raise PolicyError(f"group {name!r}: {_no_field(self.type, member, known)}", (name,))
                 if taken.setdefault(member, name) != name:
                     raise PolicyError(f"is in two groups, {taken[member]!r} and {name!r}", (member,))
+                if any(p.steps == (member,) and not p.members for p in self._patterns):
+                    raise PolicyError(f"is in the group {name!r}, whose strategy decides", (member,))
         types_ = {field.key: field.type for field in fields}
         groups: dict[str, GroupRule] = {}
         for name, (_, members, decided) in found.items():
-            kind: Any = typing.TypedDict(name, {m: types_[m] for m in members}, total=False) if known else Any  # type: ignore[operator]
+            fact: Any = typing.TypedDict(name, {m: types_[m] for m in members}, total=False) if known else Any  # type: ignore[operator]
             strategy = decided or (self.strategy if self.own else self._default)
-            rule = Rule(self, type=kind, strategy=strategy, own=True, whole=True, is_group=True, _depth=1, _patterns=())
+            rule = Rule(self, type=fact, strategy=strategy, own=True, whole=True, is_group=True, _depth=1, _patterns=())
             groups[name] = GroupRule(tuple(members), rule)
         return groups
 
     def child(self, step: Step) -> Rule:
-        """The rule for a field, a key or an element. Of an open container, one rule serves all steps that nothing names."""
+        """The rule for a field, a key or an element. Of an open container, one rule serves all steps that nothing
+        names.
+        """
         rule = self._children.get(step)
         if rule is not None:
             return rule
@@ -284,7 +308,7 @@ def rule_for(model: Any, policy: Policies | None) -> Rule:
         return _compile(model, policy, ())
     if not isinstance(policy, Mapping):
         raise PolicyError(
-            f"policy={policy!r}: give a Policy, or a mapping of model names to policies; a strategy is Policy(default=...)"
+            f"policy={policy!r}: give a Policy (of a strategy, Policy(default=...)), or one for each model name"
         )
     for name, one in policy.items():
         if not isinstance(one, Policy):
@@ -303,7 +327,7 @@ def _compile(model: Any, policy: Policy | None, named: tuple[tuple[str, Policy],
     if given.default:  # outranks all that the model's own policy says of fields; its groups are facts, and stay
         patterns = tuple(p for p in patterns if p.members)
     patterns += _patterns(given, _FIELDS)
-    default = given.default or own.default or DEFAULT
+    default = _given(given.default) or _given(own.default) or DEFAULT
     deleted = given.deleted or own.deleted
     for p in patterns:
         _check(kind, p.steps[:-1] if p.members else p.steps)
@@ -311,7 +335,8 @@ def _compile(model: Any, policy: Policy | None, named: tuple[tuple[str, Policy],
         _check(kind, (deleted,))
     return Rule(
         type=kind, strategy=default, own=False, deletes=given.deletes or own.deletes or keep_both, deleted=deleted,
-        whole=(given.unit or own.unit) == "record", _default=default, _policies=dict(named), _patterns=patterns, _depth=0,
+        whole=(given.unit or own.unit) == "record", _default=default, _policies=dict(named), _patterns=patterns,
+        _depth=0,
     )  # fmt: skip
 
 
@@ -360,7 +385,9 @@ def _spell(kind: Any) -> str:
 
 
 def _unwrapped(kind: Any) -> tuple[Any, list[Any]]:
-    """A type without what stands around it (``Annotated``, ``NewType``, ``Required``, an alias ...), and its annotations."""
+    """A type without what stands around it (``Annotated``, ``NewType``, ``Required``, an alias ...), and its
+    annotations.
+    """
     found: list[Any] = []
     while True:
         if get_origin(kind) is Annotated:

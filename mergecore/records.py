@@ -24,7 +24,18 @@ from msgspec import NODEFAULT, UNSET
 from .errors import InvalidInput, MergeError
 from .paths import Path, parse_path
 
-__all__ = ["Field", "build", "convert", "fields_of", "is_record", "origin", "substitute", "unknown_keys", "validate"]
+__all__ = [
+    "Field",
+    "build",
+    "convert",
+    "fields_of",
+    "is_record",
+    "origin",
+    "substitute",
+    "unknown_keys",
+    "validate",
+    "values_of",
+]
 
 _NATIVE = (
     bytes, bytearray, datetime.datetime, datetime.date, datetime.time, datetime.timedelta, uuid.UUID, decimal.Decimal,
@@ -100,25 +111,33 @@ def substitute(kind: Any, given: Mapping[Any, Any]) -> Any:
     return kind[tuple(given.get(p, Any) for p in free)]
 
 
-def build(cls: type, values: Mapping[str, Any]) -> Any:
-    """A new instance of a record class or NamedTuple; ``values`` by attribute.
+def values_of(record: Any) -> dict[str, Any]:
+    """What a record (or a NamedTuple) holds, by encoded name; without the unset fields."""
+    found = ((f.key, getattr(record, f.name, UNSET)) for f in fields_of(type(record)) or ())
+    return {key: value for key, value in found if value is not UNSET}
 
-    Runs the class's own ``__init__`` and ``__post_init__``, and so raises what they raise; not those of a dataclass with an
+
+def build(cls: type, values: Mapping[str, Any]) -> Any:
+    """A new instance of a record class or NamedTuple; ``values`` by encoded name.
+
+    Runs the class's own ``__init__`` and ``__post_init__``, and so raises what they raise; not those of a dataclass
+    with an
     ``InitVar``, whose value no instance keeps.
     """
-    fields = fields_of(cls) or ()
-    unmade = len(getattr(cls, "__dataclass_fields__", fields)) > len(fields) and any(
-        isinstance(hint, dataclasses.InitVar) for hint in typing.get_type_hints(cls).values()
-    )
-    made = (
-        object.__new__(cls)
-        if unmade
-        else cls(**{f.name: values[f.name] for f in fields if f.init and f.name in values})
-    )
-    for f in fields:
-        if (unmade or not f.init) and f.name in values:
-            object.__setattr__(made, f.name, values[f.name])
+    given = [f for f in fields_of(cls) or () if f.key in values]
+    bare = _has_init_vars(cls)
+    made = object.__new__(cls) if bare else cls(**{f.name: values[f.key] for f in given if f.init})
+    for f in given:
+        if bare or not f.init:
+            object.__setattr__(made, f.name, values[f.key])
     return made
+
+
+@lru_cache(maxsize=1024)
+def _has_init_vars(cls: type) -> bool:
+    if not dataclasses.is_dataclass(cls):
+        return False
+    return any(isinstance(hint, dataclasses.InitVar) for hint in typing.get_type_hints(cls).values())
 
 
 def convert(value: Any, kind: Any, what: str, error: type[MergeError] = InvalidInput, path: Path = ()) -> Any:
@@ -141,7 +160,9 @@ def convert(value: Any, kind: Any, what: str, error: type[MergeError] = InvalidI
 
 
 def validate(value: Any, kind: Any) -> str:
-    """What is wrong with a value for a field of type ``kind``: types, ``Meta`` bounds, ``__post_init__``. Empty if nothing."""
+    """What is wrong with a value for a field of type ``kind``: types, ``Meta`` bounds, ``__post_init__``. Empty if
+    nothing.
+    """
     try:
         _converted(value, kind, builtin_types=_NATIVE)
     except msgspec.ValidationError as error:
@@ -152,7 +173,9 @@ def validate(value: Any, kind: Any) -> str:
 
 
 def _converted(value: Any, kind: Any, **how: Any) -> Any:
-    """msgspec's conversion, which takes no members of an enum of integers: those go in by their values, on a second try."""
+    """msgspec's conversion, which takes no members of an enum of integers: those go in by their values, on a second
+    try.
+    """
     value = _plain(value, enums=False)
     try:
         return msgspec.convert(value, kind, from_attributes=True, dec_hook=_own_type, **how)
@@ -185,7 +208,9 @@ def _own_type(kind: type, value: Any) -> Any:
 
 
 def _place(message: str) -> Path:
-    """Where msgspec says that something is wrong: ``... - at `$.items[0].qty```; up to the first key that it does not name."""
+    """Where msgspec says that something is wrong: ``... - at `$.items[0].qty```; up to the first key that it does not
+    name.
+    """
     found = re.search(r"at `\$(.*)`$", message)
     try:
         return parse_path(found[1].partition("[...]")[0].removeprefix(".")) if found else ()

@@ -59,7 +59,8 @@ class Edits(NamedTuple):
 def edits(base: Sequence[Hashable], side: Sequence[Hashable]) -> Edits:
     """What ``side`` did to ``base``: k elements replaced by k are k replacements, else deletions and insertions.
 
-    An element that the side moved replaces nothing: whoever settles a replacement may drop it, and nobody changed the element.
+    An element that the side moved replaces nothing: whoever settles a replacement may drop it, and nobody changed the
+    element.
     """
     fate: list[int | None] = [None] * len(base)
     gaps: list[list[int]] = [[] for _ in range(len(base) + 1)]
@@ -83,7 +84,9 @@ def edits(base: Sequence[Hashable], side: Sequence[Hashable]) -> Edits:
 
 
 def supersequence(a: Sequence[Hashable], b: Sequence[Hashable]) -> list[tuple[int | None, int | None]]:
-    """A shortest common supersequence, as pairs of indexes (``None``: not of that side); of a gap, ``a``'s part comes first."""
+    """A shortest common supersequence, as pairs of indexes (``None``: not of that side); of a gap, ``a``'s part comes
+    first.
+    """
     merged: list[tuple[int | None, int | None]] = []
     i = j = 0
     for to_i, to_j in [*match(a, b), (len(a), len(b))]:
@@ -99,8 +102,8 @@ def merge_order(base: Sequence[K], ours: Sequence[K], theirs: Sequence[K]) -> li
     """One order of the distinct keys of all three sides.
 
     The keys that all have keep their order, or take that of the one side that changed it; a key that is new on a
-    side follows the key it followed there. Where both reordered, or add in one place, ``ours`` comes first: the caller hands
-    in the sides in canonical order.
+    side follows the key it followed there. Where both reordered, or add in one place, ``ours`` comes first: the caller
+    hands in the sides in canonical order.
     """
     if ours == theirs and len(ours) >= len(base) and set(base) <= set(ours):
         return list(ours)

@@ -32,8 +32,9 @@ from .paths import Path
 from .values import UNSET, Number, canonical, equal, identity, is_number, larger
 
 __all__ = [
-    "Candidate", "Conflict", "Context", "Group", "Part", "Pass", "Resolver", "Strategy", "add_wins", "as_strategy", "counter",
-    "delete_wins", "edit_wins", "fww", "group", "keep_both", "largest", "lww", "prefer", "smallest", "strategy", "three_way",
+    "Candidate", "Conflict", "Context", "Group", "Part", "Pass", "Resolver", "Strategy", "add_wins", "as_strategy",
+    "counter", "delete_wins", "edit_wins", "fww", "group", "keep_both", "largest", "lww", "prefer", "smallest",
+    "strategy", "three_way",
 ]  # fmt: skip
 
 
@@ -100,7 +101,9 @@ class Part(msgspec.Struct, frozen=True):
     name: str
     params: tuple[Any, ...] = ()
     decide: Decide | None = None
-    """``(base, ours, theirs, context) -> value or Pass``; ``None`` for a structural part, which opens a container instead."""
+    """``(base, ours, theirs, context) -> value or Pass``; ``None`` for a structural part, which opens a container
+    instead.
+    """
     opens: frozenset[str] = frozenset()
     """What a structural part opens: ``map`` (records and fixed tuples too), ``list``, ``set``."""
     user: Callable[..., Any] | None = None
@@ -155,8 +158,9 @@ def as_strategy(value: Any) -> Strategy:
 def strategy(name: str, *, needs_base: bool = True, context: bool = False) -> Callable[[Callable[..., Any]], Strategy]:
     """Names a function ``(base, ours, theirs)``, so that it is told apart by ``name`` and can be composed with ``|``.
 
-    It returns the value, or ``Pass(reason)``. With ``context=True`` it gets a fourth argument, a ``Context``. ``needs_base``
-    says whether its answer means anything without the common ancestor; histories keep a base for it then.
+    It returns the value, or ``Pass(reason)``. With ``context=True`` it gets a fourth argument, a ``Context``.
+    ``needs_base`` says whether its answer means anything without the common ancestor; histories keep a base for it
+    then.
     """
     if name in BUILT_IN or not name:
         raise PolicyError(f"a strategy named {name!r} is built in: choose another name")
@@ -185,7 +189,9 @@ def _by_time(latest: bool) -> Decide:
 
 
 lww = _one("lww", _by_time(latest=True))
-"""Last writer wins: the side with the later time. Passes without times; equal times go to the larger in canonical order."""
+"""Last writer wins: the side with the later time. Passes without times; equal times go to the larger in canonical
+order.
+"""
 
 fww = _one("fww", _by_time(latest=False))
 """First writer wins: the side with the earlier time."""
@@ -195,7 +201,7 @@ keep_both = Strategy()
 
 
 def three_way(lists: Literal["merge", "atomic"] = "merge") -> Strategy:
-    """Git's way, on data: maps merge by key, sets and (unless ``lists="atomic"``) lists by element. Scalars and strings are one unit.
+    """Git's way, on data: maps by key, sets and lists by element (``"atomic"``: a list is one unit, as scalars are).
 
     Needs a true common ancestor to tell an addition from a deletion: without a base, everything counts as added.
     """
@@ -225,7 +231,9 @@ def _add(ours: Any, theirs: Any, base: Any) -> Number:
 
 
 counter = _one("counter", _count, needs_base=True, combines=True)
-"""A number that both sides add to: ours + theirs - base; two changes from 0 to 1 make 2. A counter missing from the base counts as 0 there."""
+"""A number that both sides add to: ours + theirs - base; two changes from 0 to 1 make 2. A counter missing from the
+base counts as 0 there.
+"""
 
 
 def _extreme(choose: Callable[[Any, Any], bool]) -> Decide:
@@ -272,7 +280,9 @@ def _add_wins(base: Any, ours: Any, theirs: Any, context: Context) -> Any:
 
 
 add_wins = _one("add_wins", _add_wins, combines=True)
-"""A set that both sides add to and remove from: nothing that either side added is lost (the observed-remove set of a history)."""
+"""A set that both sides add to and remove from: nothing that either side added is lost (the observed-remove set of a
+history).
+"""
 
 
 def prefer(*names: str) -> Strategy:
@@ -318,8 +328,8 @@ class Group(msgspec.Struct, frozen=True):
 def group(name: str, strategy: Strategy | Resolver | None = None) -> Group:
     """In ``Annotated``: this field and the others of the same name, beside it, are one fact and one field.
 
-    They are compared, decided and shown together (street, zip and city; amount and currency; start and end), so that no record
-    mixes two people's halves. The strategy (unless given, the default) sees a mapping of members.
+    They are compared, decided and shown together (street, zip and city; amount and currency; start and end), so that
+    no record mixes two people's halves. The strategy (unless given, the default) sees a mapping of members.
     """
     if not isinstance(name, str) or not name:
         raise PolicyError("group(name): the name is a text that is not empty")

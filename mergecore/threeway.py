@@ -6,7 +6,7 @@ Imports ``errors``, ``paths``, ``policy``, ``records``, ``strategies``, ``times`
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, Generic, TypeVar, overload
+from typing import Any, Generic, TypeAlias, TypeVar, overload
 
 from .errors import AnswerError, InvalidInput, MergeConflict
 from .paths import Path, format_path, parse_path
@@ -15,7 +15,7 @@ from .records import convert, is_record
 from .strategies import Candidate, Conflict
 from .times import Moment, Moments, times_of
 from .values import UNSET, UnsetType, as_map, check_depth, same
-from .walk import Question, Verdict, Walk
+from .walk import Question, Sides, Verdict, Walk
 
 __all__ = ["Merged", "merge"]
 
@@ -23,7 +23,9 @@ T = TypeVar("T")
 
 
 class Merged(Generic[T]):
-    """The outcome of a merge. ``value`` may share unchanged parts with the inputs: do not change those before ``resolve``."""
+    """The outcome of a merge. ``value`` may share unchanged parts with the inputs: do not change those before
+    ``resolve``.
+    """
 
     __slots__ = ("_answers", "_asked", "conflicts", "value")
 
@@ -47,8 +49,8 @@ class Merged(Generic[T]):
     def resolve(self, answers: Mapping[str | Path, Any]) -> Merged[T]:
         """The same merge with answers: ``{path: a value, a Candidate, or UNSET to delete}``.
 
-        A path answers everything at or below it; what is left unanswered stays open. Raises ``AnswerError`` for a path where
-        nothing is open, for a candidate of another conflict, and for a value that the field's type does not take.
+        A path answers everything at or below it; what is left unanswered stays open. Raises ``AnswerError`` for a path
+        where nothing is open, for a candidate of another conflict, and for a value that the field's type does not take.
         """
         given: dict[Path, Any] = {}
         for text, answer in answers.items():
@@ -80,7 +82,7 @@ class Merged(Generic[T]):
         names = self._asked.names
         if side not in names:
             raise InvalidInput(f"there is no side {side!r}: the sides are {names[0]!r} and {names[1]!r}")
-        held = (self._asked.ours, self._asked.theirs)[names.index(side)]
+        held = self._asked.sides[1 + names.index(side)]
         if self.value is UNSET:
             return {} if held is UNSET else UNSET
         new, old = as_map(self.value), {} if held is UNSET else as_map(held)
@@ -90,64 +92,85 @@ class Merged(Generic[T]):
         return changed | {key: UNSET for key in old if key not in new}
 
     def explain(self) -> tuple[Verdict, ...]:
-        """How each field that was not simply one-sided was decided, and what lost: the same merge again, with a record kept."""
+        """How each field that was not simply one-sided was decided, and what lost: the same merge again, with a record
+        kept.
+        """
         verdicts: list[Verdict] = []
         _merge(self._asked, self._answers, verdicts)
         return tuple(verdicts)
 
 
+At: TypeAlias = tuple[Moments, Moments] | Mapping[str | Path, tuple[Moment, Moment]] | None
+"""When the sides changed what they changed: a time (or times by path) for each side, or both times by path."""
+
+_NAMES = ("ours", "theirs")
+
+
 @overload
 def merge(
-    base: object, ours: object, theirs: object, model: type[T], policy: Policies | None = None,
-    names: tuple[str, str] = ("ours", "theirs"), at: tuple[Moments, Moments] | Mapping[str | Path, tuple[Moment, Moment]] | None = None,
-) -> Merged[T]: ...  # fmt: skip
+    base: object,
+    ours: object,
+    theirs: object,
+    model: type[T],
+    policy: Policies | None = None,
+    names: tuple[str, str] = _NAMES,
+    at: At = None,
+) -> Merged[T]: ...
 @overload
 def merge(
-    base: T | UnsetType, ours: T | UnsetType, theirs: T | UnsetType, model: str | None = None, policy: Policies | None = None,
-    names: tuple[str, str] = ("ours", "theirs"), at: tuple[Moments, Moments] | Mapping[str | Path, tuple[Moment, Moment]] | None = None,
-) -> Merged[T]: ...  # fmt: skip
+    base: T | UnsetType,
+    ours: T | UnsetType,
+    theirs: T | UnsetType,
+    model: str | None = None,
+    policy: Policies | None = None,
+    names: tuple[str, str] = _NAMES,
+    at: At = None,
+) -> Merged[T]: ...
 def merge(
     base: Any,
     ours: Any,
     theirs: Any,
     model: Any = None,
     policy: Policies | None = None,
-    names: tuple[str, str] = ("ours", "theirs"),
-    at: tuple[Moments, Moments] | Mapping[str | Path, tuple[Moment, Moment]] | None = None,
+    names: tuple[str, str] = _NAMES,
+    at: At = None,
 ) -> Merged[Any]:
     """Merges two versions of a record that started from the same one.
 
-    ``base`` is what both started from, the true common ancestor (``UNSET`` where there is none); ``ours`` and ``theirs`` are what the
-    two sides have now (``UNSET``: deleted). Structs, dataclasses, dictionaries, lists, any JSON-like value; with ``model=`` all
-    three are converted to it first (rows and ORM objects too). ``model`` may be the name of a table of plain records.
+    ``base`` is what both started from, the true common ancestor (``UNSET`` where there is none); ``ours`` and
+    ``theirs`` are what the two sides have now (``UNSET``: deleted). Structs, dataclasses, dictionaries, lists, any
+    JSON-like value; with ``model=`` all three are converted to it first (rows and ORM objects too). ``model`` may be
+    the name of a table of plain records.
 
     ``policy`` says which strategy decides which field; a mapping of model names serves layers that know tables by name.
-    ``names`` of the sides appear in conflicts and are what ``prefer`` goes by. ``at`` gives a time per side, or a mapping of
-    paths to times per side: aware ``datetime``, epoch milliseconds or ``Timestamp``. Without times, what ``lww`` would have decided stays
-    open, and one side, chosen for the whole merge, is shown.
+    ``names`` of the sides appear in conflicts and are what ``prefer`` goes by. ``at`` gives a time per side, or times
+    by path: aware ``datetime``, epoch milliseconds or ``Timestamp``. Without times, what ``lww`` would have decided
+    stays open, and one side, chosen for the whole merge, is shown.
 
-    Neither raises on conflicts nor changes its inputs. Raises ``InvalidInput``, ``TooDeep``, ``PolicyError`` and ``StrategyError``. Linear
-    in the size of the values for each level of nesting; lists cost what ``sequence.match`` says.
+    Neither raises on conflicts nor changes its inputs. Raises ``InvalidInput``, ``TooDeep``, ``PolicyError`` and
+    ``StrategyError``. Linear in the size of the values for each level of nesting; lists cost what ``sequence.match``
+    says.
     """
     names = _names(names)
-    sides = [base, ours, theirs]
-    for what, value in zip(("base", *names), sides):
+    for what, value in zip(("base", *names), (base, ours, theirs)):
         check_depth(value, what)
+    sides = Sides(base, ours, theirs)
     if model is not None and not isinstance(model, str):
-        sides = [convert(value, model, what) for what, value in zip(("base", *names), sides)]
-    kinds = {type(value).__name__: type(value) for value in sides if as_map(value) is not None}
+        sides = Sides(*(convert(value, model, what) for what, value in zip(("base", *names), sides)))
+    kinds = {type(value) for value in sides if as_map(value) is not None}
     if len(kinds) > 1 and model is None:
-        raise InvalidInput(f"the sides are of different kinds, {' and '.join(sorted(kinds))}: say which with model=")
+        listed = " and ".join(sorted(kind.__name__ for kind in kinds))
+        raise InvalidInput(f"the sides are of different kinds, {listed}: say which with model=")
     kind: Any = Any if model is None else model
-    if not isinstance(kind, str) and is_record(cls := type(next((v for v in sides[1:] if v is not UNSET), sides[0]))):
-        kind = member_for(kind, cls)
-    base, ours, theirs = sides
-    return _merge(Question(base, ours, theirs, rule_for(kind, policy), names, times_of(at, names)), {})
+    present = next((value for value in sides[::-1] if value is not UNSET), UNSET)
+    if not isinstance(model, str) and is_record(type(present)):
+        kind = member_for(kind, type(present))
+    return _merge(Question(sides, rule_for(kind, policy), names, times_of(at, names)), {})
 
 
 def _merge(asked: Question, answers: Mapping[Path, Any], verdicts: list[Verdict] | None = None) -> Merged[Any]:
     walk = Walk(asked, answers, verdicts)
-    value = walk.node(asked.rule, (), asked.base, asked.ours, asked.theirs)
+    value = walk.node(asked.rule, (), asked.sides)
     return Merged(value, tuple(walk.conflicts), asked, answers)
 
 

@@ -17,7 +17,7 @@ from msgspec import UNSET, UnsetType
 
 from .errors import InvalidInput, TooDeep
 from .paths import Step
-from .records import fields_of, is_record
+from .records import is_record, values_of
 
 __all__ = [
     "MAX_DEPTH",
@@ -54,8 +54,7 @@ def as_map(value: Any) -> dict[Any, Any] | None:
         return value
     cls = type(value)
     if is_record(cls) or (isinstance(value, tuple) and hasattr(cls, "_fields")):
-        found = ((f.key, getattr(value, f.name, UNSET)) for f in fields_of(cls) or ())
-        return {key: below for key, below in found if below is not UNSET}
+        return values_of(value)
     return None
 
 
@@ -114,8 +113,8 @@ def identity(value: Any) -> Hashable:
 def canonical(value: Any) -> tuple[tuple[str, str], ...]:
     """The sort key of the canonical order: by type, then by text (order of keys included); ``UNSET`` is the smallest.
 
-    Flat, since Python compares nested tuples by recursion. Raises ``InvalidInput`` for an object whose text would differ from
-    process to process.
+    Flat, since Python compares nested tuples by recursion. Raises ``InvalidInput`` for an object whose text would
+    differ from process to process.
     """
     tokens: list[tuple[str, str]] = []
     todo = [value]

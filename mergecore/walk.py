@@ -1,28 +1,50 @@
 """The walk: down the three sides at once, by the policy.
 
-At each node a side that did not change yields; else the parts of the node's strategy are asked in order; a structural part
-opens the node, and the walk goes on below; what nobody decides stays an open conflict where it stands, and one of the
-candidates is shown. There are no result trees and no holes: resolving is the same walk again, with the answers consulted
-first. Imports ``errors``, ``paths``, ``policy``, ``records``, ``sequence``, ``strategies``, ``times`` and ``values``.
+At each node a side that did not change yields; else the parts of the node's strategy are asked in order; a structural
+part opens the node, and the walk goes on below; what nobody decides stays an open conflict where it stands, and one of
+the candidates is shown. There are no result trees and no holes: resolving is the same walk again, with the answers
+consulted first. Imports ``errors``, ``paths``, ``policy``, ``records``, ``sequence``, ``strategies``, ``times`` and
+``values``.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, TypeAlias
+from typing import Any, NamedTuple, TypeAlias
 
 import msgspec
 
 from .errors import AnswerError, StrategyError
-from .paths import Path
+from .paths import Path, Step
 from .policy import Rule, fixed_tuple
-from .records import build, convert, fields_of, is_record, validate
+from .records import build, convert, is_record, validate, values_of
 from .sequence import edits, merge_order, supersequence
 from .strategies import Candidate, Conflict, Context, Part, Pass, Strategy, merge_sets
 from .times import Times
 from .values import UNSET, as_map, canonical, equal, identity, larger, same
 
-__all__ = ["Question", "Verdict", "Walk"]
+__all__ = ["Question", "Sides", "Verdict", "Walk"]
+
+
+class Sides(NamedTuple):
+    """What stands in one place: in the common ancestor, here, there. ``UNSET`` where nothing does."""
+
+    base: Any
+    ours: Any
+    theirs: Any
+
+    def each(self, function: Callable[[Any], Any]) -> Sides:
+        """The function's answer for each of the three."""
+        return Sides(function(self.base), function(self.ours), function(self.theirs))
+
+    def below(self, step: Step) -> Sides:
+        """Of three dictionaries, what they have under one key."""
+        return Sides(self.base.get(step, UNSET), self.ours.get(step, UNSET), self.theirs.get(step, UNSET))
+
+    def as_maps(self) -> Sides:
+        """Three dictionaries, of maps or records; that of a base of another kind is empty."""
+        kind = type(self.ours)
+        return self.each(lambda side: (as_map(side) or {}) if type(side) is kind else {})
 
 
 class Verdict(msgspec.Struct, frozen=True):
@@ -30,7 +52,8 @@ class Verdict(msgspec.Struct, frozen=True):
 
     path: Path
     decided_by: str
-    """The part that decided; ``equal`` where both sides say the same, ``answer`` where a person did, ``open`` where nobody has."""
+    """The part that decided; ``equal`` where none did and both sides say the same, ``answer`` where a person did,
+    ``open`` where nobody has."""
     base: Any
     value: Any
     """What the record shows."""
@@ -43,9 +66,7 @@ class Verdict(msgspec.Struct, frozen=True):
 class Question(msgspec.Struct, frozen=True):
     """What a merge was asked, so that it can be asked again."""
 
-    base: Any
-    ours: Any
-    theirs: Any
+    sides: Sides
     rule: Rule
     names: tuple[str, str]
     at: tuple[Times, Times]
@@ -59,58 +80,60 @@ class Walk:
         self.answers = answers
         self.verdicts = verdicts
         self.conflicts: list[Conflict] = []
-        self.first: bool | None = None
+        self.ours_first: bool | None = None
 
-    def node(self, rule: Rule, path: Path, base: Any, ours: Any, theirs: Any, unit: bool = False) -> Any:
+    def node(self, rule: Rule, path: Path, sides: Sides, unit: bool = False) -> Any:
         """The value of one place. ``unit``: structural parts leave it whole."""
         if path in self.answers:
-            return self.answer(rule, path, base)
+            return self.answer(rule, path, sides.base)
+        base, ours, theirs = sides
         ours_kept, theirs_kept = equal(base, ours), equal(base, theirs)
         if ours_kept and same(base, ours):
             return theirs
         if theirs_kept and same(base, theirs):
             return ours
-        one_sided = ours_kept or theirs_kept
-        if one_sided and (as_map(ours) is None or type(ours) is not type(theirs)):
-            return self.respelled(ours, theirs, ours_kept, theirs_kept)
-        if equal(ours, theirs) and (ours is UNSET or self.asked.base is UNSET):
-            return self.agreed(path, base, ours, theirs, ())
+        if (ours_kept or theirs_kept) and not self.alike(sides):
+            return self.respelled(sides, ours_kept, theirs_kept)
+        if equal(ours, theirs) and (ours is UNSET or self.asked.sides.base is UNSET):
+            return self.agreed(path, sides, ())
         if ours is UNSET or theirs is UNSET:
-            return self.deletion(rule, path, base, ours, theirs)
+            return self.deletion(rule, path, sides)
         here = rule.at(ours) if type(ours) is type(theirs) else rule
         unit = unit or here.whole
-        if here.by_field and not unit and self.alike(ours, theirs):
-            return self.open_map(here, path, base, ours, theirs)
-        context = self.context(here, path, base, ours, theirs)
-        if unit and here.deleted and (gone := self.soft_deleted(here.deleted, base, ours, theirs)) is not None:
-            return self.against(here, context, base, ours, theirs, ours_gone=gone)
+        if here.by_field and not unit and self.alike(sides):
+            return self.open_map(here, path, sides)
+        context = None
         reasons: list[str] = []
         for part in here.strategy.parts:
             if part.decide is None:
-                if not unit and (opening := self.opening(part, here, ours, theirs)):
-                    return opening(here, path, base, ours, theirs)
-            elif not one_sided:
-                value = self.decide(part, context, base, ours, theirs)
+                if not unit and (opening := self.opening(part, here, sides)):
+                    return opening(here, path, sides)
+            elif not ours_kept and not theirs_kept:
+                context = context or self.context(here, path, sides)
+                if unit and here.deleted and (ours_gone := self.soft_deleted(here.deleted, sides)) is not None:
+                    return self.against(here, context, sides, ours_gone)
+                value = self.decide(part, context, sides)
                 if not isinstance(value, Pass):
-                    return self.settled(here, part, context, base, ours, theirs, value, reasons)
+                    return self.settled(here, part, context, sides, value, reasons)
                 reasons.append(value.reason)
-        if one_sided:
-            return self.respelled(ours, theirs, ours_kept, theirs_kept)
+        if ours_kept or theirs_kept:
+            return self.respelled(sides, ours_kept, theirs_kept)
         if equal(ours, theirs):
-            return self.agreed(path, base, ours, theirs, reasons)
+            return self.agreed(path, sides, reasons)
         reason = "; ".join(filter(None, reasons)) or "both changed"
-        return self.conflict(context, base, ours, theirs, here.strategy, reason, self.shown(context, ours, theirs))
+        context = context or self.context(here, path, sides)
+        return self.conflict(context, sides, here.strategy, reason, self.shown(context, sides))
 
-    def respelled(self, ours: Any, theirs: Any, ours_kept: bool, theirs_kept: bool) -> Any:
+    def respelled(self, sides: Sides, ours_kept: bool, theirs_kept: bool) -> Any:
         """An unchanged side yields, though it says in other letters what the base says."""
         if ours_kept and theirs_kept:
-            return larger(ours, theirs)
-        return theirs if ours_kept else ours
+            return larger(sides.ours, sides.theirs)
+        return sides.theirs if ours_kept else sides.ours
 
-    def agreed(self, path: Path, base: Any, ours: Any, theirs: Any, reasons: Sequence[str]) -> Any:
+    def agreed(self, path: Path, sides: Sides, reasons: Sequence[str]) -> Any:
         """What nobody decides and both say equally is no conflict."""
-        value = larger(ours, theirs)
-        self.note(path, "equal", base, value, (), reasons)
+        value = larger(sides.ours, sides.theirs)
+        self.note(path, "equal", sides.base, value, (), reasons)
         return value
 
     def answer(self, rule: Rule, path: Path, base: Any) -> Any:
@@ -123,11 +146,11 @@ class Walk:
 
     # ---- parts
 
-    def decide(self, part: Part, context: Context, base: Any, ours: Any, theirs: Any) -> Any:
+    def decide(self, part: Part, context: Context, sides: Sides) -> Any:
         """What a part says; what a user's function raises becomes a ``StrategyError`` with the path."""
         assert part.decide is not None
         try:
-            return part.decide(base, ours, theirs, context)
+            return part.decide(*sides, context)
         except Exception as error:
             if part.user is None:
                 raise
@@ -136,57 +159,48 @@ class Walk:
             ) from error
 
     def settled(
-        self,
-        rule: Rule,
-        part: Part,
-        context: Context,
-        base: Any,
-        ours: Any,
-        theirs: Any,
-        value: Any,
-        reasons: Sequence[str],
+        self, rule: Rule, part: Part, context: Context, sides: Sides, value: Any, reasons: Sequence[str]
     ) -> Any:
         """A part has decided. What it made itself must be a value that the field takes."""
-        if value is not ours and value is not theirs and value is not UNSET and (wrong := self.invalid(rule, value)):
-            return self.invariant(rule, context, base, ours, theirs, wrong)
+        made = value is not sides.ours and value is not sides.theirs and value is not UNSET
+        if made and (wrong := self.invalid(rule, value)):
+            return self.invariant(rule, context, sides, wrong)
         if self.verdicts is not None:
-            chosen = not part.combines and (equal(value, ours) or equal(value, theirs))
-            lost = self.candidates(context, ours, theirs) if chosen else ()
-            self.note(context.path, part.name, base, value, lost, reasons)
+            chosen = not part.combines and (equal(value, sides.ours) or equal(value, sides.theirs))
+            lost = self.candidates(context, sides) if chosen else ()
+            self.note(context.path, part.name, sides.base, value, lost, reasons)
         return value
 
-    def deletion(self, rule: Rule, path: Path, base: Any, ours: Any, theirs: Any) -> Any:
+    def deletion(self, rule: Rule, path: Path, sides: Sides) -> Any:
         """An edit against a deletion: asked of the policy's ``deletes``, not of the field's strategy."""
-        here = rule.at(theirs if ours is UNSET else ours)
-        return self.against(here, self.context(here, path, base, ours, theirs), base, ours, theirs, ours is UNSET)
+        ours_gone = sides.ours is UNSET
+        here = rule.at(sides.theirs if ours_gone else sides.ours)
+        return self.against(here, self.context(here, path, sides), sides, ours_gone)
 
-    def against(self, rule: Rule, context: Context, base: Any, ours: Any, theirs: Any, ours_gone: bool) -> Any:
+    def against(self, rule: Rule, context: Context, sides: Sides, ours_gone: bool) -> Any:
         """Asks ``deletes`` whether the deletion stands (the value of the side that is gone) or the edit."""
+        _, ours, theirs = sides
         gone, edited = (ours, theirs) if ours_gone else (theirs, ours)
+        asked = Sides(True, UNSET, True) if ours_gone else Sides(True, True, UNSET)
+        reason = "edit against deletion"
         for part in rule.deletes.parts:
-            decided = self.decide(part, context, True, UNSET if ours_gone else True, True if ours_gone else UNSET)
+            decided = self.decide(part, context, asked)
             if not isinstance(decided, Pass):
                 value = gone if decided is UNSET else edited
-                self.note(
-                    context.path,
-                    part.name,
-                    base,
-                    value,
-                    self.candidates(context, ours, theirs),
-                    ["edit against deletion"],
-                )
+                self.note(context.path, part.name, sides.base, value, self.candidates(context, sides), [reason])
                 return value
-        shown = self.shown(context, ours, theirs) if rule.deletes.parts else edited
-        return self.conflict(context, base, ours, theirs, rule.deletes, "edit against deletion", shown)
+        shown = self.shown(context, sides) if rule.deletes.parts else edited
+        return self.conflict(context, sides, rule.deletes, reason, shown)
 
     # ---- containers
 
-    def alike(self, ours: Any, theirs: Any) -> bool:
-        """Two maps, or two records of one class."""
-        return type(ours) is type(theirs) and as_map(ours) is not None
+    def alike(self, sides: Sides) -> bool:
+        """Ours and theirs are two maps, or two records of one class."""
+        return type(sides.ours) is type(sides.theirs) and as_map(sides.ours) is not None
 
-    def opening(self, part: Part, rule: Rule, ours: Any, theirs: Any) -> _Opening | None:
+    def opening(self, part: Part, rule: Rule, sides: Sides) -> _Opening | None:
         """How a structural part opens what stands here, if it does."""
+        _, ours, theirs = sides
         if type(ours) is not type(theirs):
             return None
         if as_map(ours) is not None:
@@ -197,42 +211,40 @@ class Walk:
             return self.open_list if "list" in part.opens else None
         return self.open_set if isinstance(ours, (set, frozenset)) and "set" in part.opens else None
 
-    def open_map(self, rule: Rule, path: Path, base: Any, ours: Any, theirs: Any) -> Any:
+    def open_map(self, rule: Rule, path: Path, sides: Sides) -> Any:
         """A map by key, a record by field; a group is one field."""
         mark = self.mark()
-        cls = type(ours)
-        was, mine, other = (as_map(side) or {} if type(side) is cls else {} for side in (base, ours, theirs))
+        maps = sides.as_maps()
         grouped = {member: name for name, group in rule.groups.items() for member in group.members}
         groups: dict[str, dict[str, Any]] = {}
         values: dict[Any, Any] = {}
-        if rule.deleted and (*path, rule.deleted) not in self.answers:
-            if (gone := self.soft_deleted(rule.deleted, base, ours, theirs)) is not None:
-                values[rule.deleted] = self.soft_deletion(rule, path, base, ours, theirs, gone)
-        keys = self.keys(was, mine, other)
+        if (column := rule.deleted) and (*path, column) not in self.answers:
+            if (ours_gone := self.soft_deleted(column, sides)) is not None:
+                values[column] = self.soft_deletion(rule, path, sides, ours_gone)
+        keys = self.keys(maps)
         for key in keys:
             if key in grouped:
                 name = grouped[key]
                 if name not in groups:
                     members, inside = rule.groups[name]
-                    b, o, t = ({m: side[m] for m in members if m in side} or UNSET for side in (was, mine, other))
-                    groups[name] = self.members(members, (*path, name), self.node(inside, (*path, name), b, o, t))
+                    facts = Sides(*({m: side[m] for m in members if m in side} or UNSET for side in maps))
+                    groups[name] = self.members(members, (*path, name), self.node(inside, (*path, name), facts))
             elif key not in values:
-                b, o, t = was.get(key, UNSET), mine.get(key, UNSET), other.get(key, UNSET)
-                values[key] = self.node(rule.child(key), (*path, key), b, o, t)
+                values[key] = self.node(rule.child(key), (*path, key), maps.below(key))
         for parts in groups.values():
             values |= parts
-        if not issubclass(cls, dict):
-            return self.built(rule, path, base, ours, theirs, values, mark)
+        if not isinstance(sides.ours, dict):
+            return self.built(rule, path, sides, values, mark)
         kept = {key: values[key] for key in [*keys, *values] if values[key] is not UNSET}
-        return self.combined(rule, path, base, ours, theirs, kept, mark)
+        return self.combined(rule, path, sides, kept, mark)
 
-    def keys(self, was: dict[Any, Any], mine: dict[Any, Any], other: dict[Any, Any]) -> list[Any]:
+    def keys(self, maps: Sides) -> list[Any]:
         """All keys, in one order: an addition follows the key that it followed on its side; ties are canonical."""
-        sides = list(was), list(mine), list(other)
-        if sides[0] == sides[1] == sides[2]:
-            return sides[1]
-        first, second = sorted(sides[1:], key=canonical)
-        return merge_order(sides[0], first, second)
+        base, ours, theirs = maps.each(list)
+        if base == ours == theirs:
+            return list(ours)
+        first, second = sorted((ours, theirs), key=canonical)
+        return merge_order(base, first, second)
 
     def members(self, members: tuple[str, ...], path: Path, value: Any) -> dict[str, Any]:
         """A group's value as values of its members; one that is absent is ``UNSET``."""
@@ -243,38 +255,42 @@ class Walk:
             raise error(f"{value!r} is no value of this group: give a mapping of {', '.join(members)}", path)
         return {member: value.get(member, UNSET) for member in members}
 
-    def soft_deleted(self, column: str, base: Any, ours: Any, theirs: Any) -> bool | None:
-        """Whether ours (else theirs) deleted the record by a column, while the other side edited it; ``None`` if neither."""
-        was, mine, other = (as_map(side) or {} for side in (base, ours, theirs))
-        was_gone, ours_gone, theirs_gone = (bool(side.get(column)) for side in (was, mine, other))
+    def soft_deleted(self, column: str, sides: Sides) -> bool | None:
+        """Whether ours (else theirs) deleted the record by a column, while the other edited it; ``None`` if neither
+        did.
+        """
+        maps = sides.as_maps()
+        was_gone, ours_gone, theirs_gone = maps.each(lambda side: bool(side.get(column)))
         if was_gone or ours_gone == theirs_gone:
             return None
-        live = other if ours_gone else mine
-        keys = (was.keys() | live.keys()) - {column}
-        edited = not was or any(not equal(was.get(key, UNSET), live.get(key, UNSET)) for key in keys)
-        return ours_gone if edited else None
+        live = maps.theirs if ours_gone else maps.ours
+        keys = (maps.base.keys() | live.keys()) - {column}
+        edited = not maps.base or not all(equal(maps.base.get(key, UNSET), live.get(key, UNSET)) for key in keys)
+        return bool(ours_gone) if edited else None
 
-    def soft_deletion(self, rule: Rule, path: Path, base: Any, ours: Any, theirs: Any, ours_gone: bool) -> Any:
+    def soft_deletion(self, rule: Rule, path: Path, sides: Sides, ours_gone: bool) -> Any:
         """The value of the column: the deletion's time is that of the column, the edit's that of the record."""
-        here = (*path, rule.deleted)
-        b, o, t = ((as_map(side) or {}).get(rule.deleted, UNSET) for side in (base, ours, theirs))
-        gone, edit = self.context(rule, here, b, o, t), self.context(rule, path, base, ours, theirs)
+        assert rule.deleted is not None
+        flags = sides.as_maps().below(rule.deleted)
+        gone, edit = self.context(rule, (*path, rule.deleted), flags), self.context(rule, path, sides)
         times = (gone.times[0], edit.times[1]) if ours_gone else (edit.times[0], gone.times[1])
-        return self.against(rule, msgspec.structs.replace(gone, times=times), b, o, t, ours_gone)
+        return self.against(rule, msgspec.structs.replace(gone, times=times), flags, ours_gone)
 
-    def open_tuple(self, rule: Rule, path: Path, base: Any, ours: Any, theirs: Any) -> Any:
+    def open_tuple(self, rule: Rule, path: Path, sides: Sides) -> Any:
         """A fixed tuple by position."""
         mark = self.mark()
+        base, ours, theirs = sides
         was = base if type(base) is type(ours) and len(base) == len(ours) else (UNSET,) * len(ours)
         merged = []
-        for i, sides in enumerate(zip(was, ours, theirs)):
-            merged.append(self.node(rule.child(i), (*path, i), *sides))
-        return self.combined(rule, path, base, ours, theirs, tuple(merged), mark)
+        for i, places in enumerate(zip(was, ours, theirs)):
+            merged.append(self.node(rule.child(i), (*path, i), Sides(*places)))
+        return self.combined(rule, path, sides, tuple(merged), mark)
 
-    def open_list(self, rule: Rule, path: Path, base: Any, ours: Any, theirs: Any) -> Any:
+    def open_list(self, rule: Rule, path: Path, sides: Sides) -> Any:
         """A list by element: changes overlap only where they touch the same element of the base."""
         mark = self.mark()
-        was = base if type(base) is type(ours) else ()
+        _, ours, theirs = sides
+        was = sides.base if type(sides.base) is type(ours) else ()
         known, mine, other = ([identity(x) for x in side] for side in (was, ours, theirs))
         ours_did, theirs_did = edits(known, mine), edits(known, other)
         merged: list[Any] = []
@@ -282,136 +298,130 @@ class Walk:
             merged += self.inserted([ours[j] for j in ours_did.gaps[i]], [theirs[j] for j in theirs_did.gaps[i]])
             if i < len(was):
                 a, b = ours_did.fate[i], theirs_did.fate[i]
-                sides = was[i], UNSET if a is None else ours[a], UNSET if b is None else theirs[b]
-                maps = as_map(sides[0]) is not None and as_map(sides[1]) is not None and as_map(sides[2]) is not None
-                value = self.node(rule.child(i), (*path, i), *sides, unit=not maps)
+                element = Sides(was[i], UNSET if a is None else ours[a], UNSET if b is None else theirs[b])
+                unit = None in element.each(as_map)
+                value = self.node(rule.child(i), (*path, i), element, unit)
                 if value is not UNSET:
                     merged.append(value)
-        return self.combined(rule, path, base, ours, theirs, type(ours)(merged), mark)
+        return self.combined(rule, path, sides, type(ours)(merged), mark)
 
     def inserted(self, ours: list[Any], theirs: list[Any]) -> list[Any]:
-        """What both sides inserted in one gap: all of it, what both inserted once; where the order is open, the canonical one."""
+        """What both inserted in one gap: all of it, equal things once; where the order is open, the canonical one."""
         if not ours or not theirs:
             return ours or theirs
         a, b = sorted((ours, theirs), key=canonical)
         pairs = supersequence([identity(x) for x in a], [identity(x) for x in b])
         return [b[j or 0] if i is None else a[i] if j is None else larger(a[i], b[j]) for i, j in pairs]
 
-    def open_set(self, rule: Rule, path: Path, base: Any, ours: Any, theirs: Any) -> Any:
+    def open_set(self, rule: Rule, path: Path, sides: Sides) -> Any:
         """A set by element: no two changes of it can conflict."""
-        was = base if isinstance(base, (set, frozenset)) else ()
-        return self.combined(rule, path, base, ours, theirs, merge_sets(was, ours, theirs), self.mark())
+        was = sides.base if isinstance(sides.base, (set, frozenset)) else ()
+        return self.combined(rule, path, sides, merge_sets(was, sides.ours, sides.theirs), self.mark())
 
     # ---- what was put together must be something that the model takes
 
-    def combined(self, rule: Rule, path: Path, base: Any, ours: Any, theirs: Any, value: Any, mark: _Mark) -> Any:
-        """A container made of merged parts, else an open conflict of whole sides. A side itself, where it is spelled like one."""
-        for side in (ours, theirs):
+    def combined(self, rule: Rule, path: Path, sides: Sides, value: Any, mark: _Mark) -> Any:
+        """A container made of merged parts, or the side itself that it is spelled like, or an open conflict of whole
+        sides.
+        """
+        for side in (sides.ours, sides.theirs):
             if same(value, side):
                 return side
         wrong = self.invalid(rule, value)
-        return self.refused(rule, path, base, ours, theirs, wrong, mark) if wrong else value
+        return self.refused(rule, path, sides, wrong, mark) if wrong else value
 
-    def built(
-        self, rule: Rule, path: Path, base: Any, ours: Any, theirs: Any, values: dict[Any, Any], mark: _Mark
-    ) -> Any:
-        """A record made of merged fields, else (its own ``__post_init__`` refuses it) an open conflict of whole sides."""
-        named = {f.name: values.get(f.key, UNSET) for f in fields_of(rule.type) or ()}
-        for side in (ours, theirs):
-            if all(getattr(side, name, UNSET) is value for name, value in named.items()):
+    def built(self, rule: Rule, path: Path, sides: Sides, values: dict[Any, Any], mark: _Mark) -> Any:
+        """A record made of merged fields, or (its own ``__post_init__`` refuses it) an open conflict of whole sides."""
+        values = {key: value for key, value in values.items() if value is not UNSET}
+        for side in (sides.ours, sides.theirs):
+            held = values_of(side)
+            if len(held) == len(values) and all(values.get(key) is value for key, value in held.items()):
                 return side
         try:
-            return build(type(ours), {name: value for name, value in named.items() if value is not UNSET})
+            return build(type(sides.ours), values)
         except Exception as error:
-            return self.refused(rule, path, base, ours, theirs, str(error) or type(error).__name__, mark)
+            return self.refused(rule, path, sides, _text(error), mark)
 
-    def refused(self, rule: Rule, path: Path, base: Any, ours: Any, theirs: Any, wrong: str, mark: _Mark) -> Any:
+    def refused(self, rule: Rule, path: Path, sides: Sides, wrong: str, mark: _Mark) -> Any:
         """Takes back what was said of the parts: the question is about the whole."""
         answered = [p for p in self.answers if p[: len(path)] == path]
         if answered:
             raise AnswerError(f"the record does not take this answer: {wrong}", answered[0])
-        del self.conflicts[mark[0] :]
+        conflicts, verdicts = mark
+        del self.conflicts[conflicts:]
         if self.verdicts is not None:
-            del self.verdicts[mark[1] :]
-        return self.invariant(rule, self.context(rule, path, base, ours, theirs), base, ours, theirs, wrong)
+            del self.verdicts[verdicts:]
+        return self.invariant(rule, self.context(rule, path, sides), sides, wrong)
 
     def mark(self) -> _Mark:
+        """How much has been said so far."""
         return len(self.conflicts), len(self.verdicts or ())
 
     def invalid(self, rule: Rule, value: Any) -> str:
         """What is wrong with a value for its field; empty if nothing is."""
         if is_record(type(value)):
             try:
-                build(
-                    type(value),
-                    {f.name: getattr(value, f.name) for f in fields_of(type(value)) or () if hasattr(value, f.name)},
-                )
+                build(type(value), values_of(value))
             except Exception as error:
-                return str(error) or type(error).__name__
+                return _text(error)
         return "" if rule.declared is Any else validate(value, rule.declared)
 
-    def invariant(self, rule: Rule, context: Context, base: Any, ours: Any, theirs: Any, wrong: str) -> Any:
+    def invariant(self, rule: Rule, context: Context, sides: Sides, wrong: str) -> Any:
         """An open conflict of whole sides, never settled otherwise; a side that is valid by itself is shown."""
+        _, ours, theirs = sides
         invalid = [bool(self.invalid(rule, side)) for side in (ours, theirs)]
         already = " and ".join(name for name, bad in zip(self.asked.names, invalid) if bad)
-        shown = self.shown(context, ours, theirs) if invalid[0] == invalid[1] else theirs if invalid[0] else ours
+        shown = self.shown(context, sides) if invalid[0] == invalid[1] else theirs if invalid[0] else ours
         detail = f"{wrong} (already so in {already})" if already else wrong
-        return self.conflict(context, base, ours, theirs, rule.strategy, "invariant", shown, detail)
+        return self.conflict(context, sides, rule.strategy, "invariant", shown, detail)
 
     # ---- what is left open, and what is said about it
 
     def conflict(
-        self,
-        context: Context,
-        base: Any,
-        ours: Any,
-        theirs: Any,
-        strategy: Strategy,
-        reason: str,
-        shown: Any,
-        detail: str = "",
+        self, context: Context, sides: Sides, strategy: Strategy, reason: str, shown: Any, detail: str = ""
     ) -> Any:
         """Records an open conflict, and returns the candidate that is shown."""
-        candidates = self.candidates(context, ours, theirs)
-        self.conflicts.append(Conflict(context.path, base, candidates, str(strategy), reason, detail))
-        self.note(context.path, "open", base, shown, (), [reason])
+        candidates = self.candidates(context, sides)
+        self.conflicts.append(Conflict(context.path, sides.base, candidates, str(strategy), reason, detail))
+        self.note(context.path, "open", sides.base, shown, (), [reason])
         return shown
 
-    def candidates(self, context: Context, ours: Any, theirs: Any) -> tuple[Candidate, Candidate]:
+    def candidates(self, context: Context, sides: Sides) -> tuple[Candidate, ...]:
         """Both sides in canonical order, the larger first."""
-        both = [Candidate(value, time, name) for value, time, name in zip((ours, theirs), context.times, context.names)]
-        first, second = sorted(both, key=lambda c: (canonical(c.value), c.name), reverse=True)
-        return first, second
+        both = map(Candidate, (sides.ours, sides.theirs), context.times, context.names)
+        return tuple(sorted(both, key=lambda c: (canonical(c.value), c.name), reverse=True))
 
-    def shown(self, context: Context, ours: Any, theirs: Any) -> Any:
-        """The later side; without times, one side for the whole merge, so that no mixture is shown that nobody wrote."""
+    def shown(self, context: Context, sides: Sides) -> Any:
+        """The later side; without times, one side for the whole merge, so that no mixture is shown that nobody
+        wrote.
+        """
+        _, ours, theirs = sides
         mine, other = context.times
-        if mine is None or other is None:
-            if self.first is None:
-                self.first = canonical(self.asked.ours) >= canonical(self.asked.theirs)
-            return ours if self.first else theirs
-        return larger(ours, theirs) if mine == other else ours if mine > other else theirs
+        if mine is not None and other is not None:
+            return larger(ours, theirs) if mine == other else ours if mine > other else theirs
+        if self.ours_first is None:
+            self.ours_first = canonical(self.asked.sides.ours) >= canonical(self.asked.sides.theirs)
+        return ours if self.ours_first else theirs
 
-    def context(self, rule: Rule, path: Path, base: Any, ours: Any, theirs: Any) -> Context:
+    def context(self, rule: Rule, path: Path, sides: Sides) -> Context:
         """What a part may know; a side's time is the latest of what it changed at or below the path."""
-        times = [side.latest(path, rule.is_group, base, value) for side, value in zip(self.asked.at, (ours, theirs))]
-        return Context(path, (times[0], times[1]), self.asked.names, self.asked.base is not UNSET)
+        base, ours, theirs = sides
+        mine, other = self.asked.at
+        times = mine.latest(path, rule.is_group, base, ours), other.latest(path, rule.is_group, base, theirs)
+        return Context(path, times, self.asked.names, self.asked.sides.base is not UNSET)
 
     def note(
-        self,
-        path: Path,
-        decided_by: str,
-        base: Any,
-        value: Any,
-        candidates: Sequence[Candidate],
-        reasons: Sequence[str],
+        self, path: Path, decided_by: str, base: Any, value: Any, said: Sequence[Candidate], reasons: Sequence[str]
     ) -> None:
         """Keeps a verdict, where somebody asked for them; of the candidates, those that the value is not are lost."""
         if self.verdicts is not None:
-            lost = tuple(c for c in candidates if not equal(c.value, value))
+            lost = tuple(c for c in said if not equal(c.value, value))
             self.verdicts.append(Verdict(path, decided_by, base, value, lost, "; ".join(filter(None, reasons))))
 
 
+def _text(error: Exception) -> str:
+    return str(error) or type(error).__name__
+
+
 _Mark: TypeAlias = tuple[int, int]
-_Maps: TypeAlias = tuple[dict[Any, Any], ...]
-_Opening: TypeAlias = Callable[[Rule, Path, Any, Any, Any], Any]
+_Opening: TypeAlias = Callable[[Rule, Path, Sides], Any]

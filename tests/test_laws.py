@@ -18,7 +18,9 @@ pytestmark = pytest.mark.filterwarnings("error")
 
 @pytest.mark.laws
 def test_the_laws_hold_of_every_strategy(tally: Tally) -> None:
-    """Every law, on every draw; no strategy in under 1 % of the draws, and at least 30 % change one path on both sides."""
+    """Every law, on every draw; no strategy in under 1 % of the draws, and at least 30 % change one path on both
+    sides.
+    """
     draws, used, both = Counter[str](), Counter[str](), 0
 
     @given(cases())

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mergecore.paths import ANY, Slice, Path, format_path, parse_path, parse_pattern
+from mergecore.paths import ANY, Path, Slice, format_path, parse_path, parse_pattern
 
 NAMES = st.text(st.sampled_from("ab~.[]*0123:é ,-") | st.characters(codec="utf-8"), max_size=6)
 STEPS = st.one_of(

@@ -423,14 +423,14 @@ def test_a_function_for_a_group_sees_and_returns_a_mapping() -> None:
     def widest(base: Any, ours: Any, theirs: Any) -> Any:
         return {"start": min(ours["start"], theirs["start"]), "end": max(ours["end"], theirs["end"])}
 
-    policy = Policy(groups={"when": (("start", "end"), widest)})  # type: ignore[dict-item]
+    policy = Policy(groups={"when": (("start", "end"), widest)})
     merged = both(Event("", 5, 6), Event("", 4, 6), Event("", 5, 8), policy=policy)
     assert merged.unwrap() == Event("", 4, 8)
 
 
 def test_a_function_for_a_group_that_returns_something_else_is_told_so() -> None:
     """An error that names the members; of a model, whose types say what a group's value is, an invariant."""
-    policy = Policy(groups={"when": (("start", "end"), lambda base, ours, theirs: 3)})  # type: ignore[dict-item]
+    policy = Policy(groups={"when": (("start", "end"), lambda base, ours, theirs: 3)})
     with pytest.raises(MergeError, match=r"when: .*start, end"):
         merge({"start": 0}, {"start": 1}, {"start": 2}, policy=policy)
     (conflict,) = both(Event(), Event("", 1), Event("", 2), policy=policy).conflicts
@@ -710,7 +710,7 @@ def test_a_path_that_leads_nowhere_is_an_error_with_the_nearest_spelling(policy:
         (lambda: Policy(fields=["notes"]), "mappings"),  # type: ignore[arg-type]
         (lambda: Policy(groups={"when": ("start", "end")}), "when: a group is"),  # type: ignore[dict-item]
         (lambda: Policy(groups={"when": ((), lww)}), "when: a group is"),
-        (lambda: Policy(groups={"when": ("start", lww)}), "when: a group is"),  # type: ignore[dict-item]
+        (lambda: Policy(groups={"when": ("start", lww)}), "when: a group is"),
         (lambda: Policy(deletes=counter), "edit_wins, delete_wins, lww or keep_both"),
         (lambda: Policy(deletes="lww"), "edit_wins, delete_wins, lww or keep_both"),  # type: ignore[arg-type]
         (lambda: Policy(unit="table"), '"field" or "record"'),  # type: ignore[arg-type]

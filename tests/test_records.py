@@ -205,7 +205,7 @@ def test_build_runs_the_constructor_and_then_sets_what_it_does_not_take() -> Non
     made = build(Derived, {"a": 1, "note": "x"})
     assert (made.a, made.b, made.note) == (1, 0, "x")
     assert build(Slotted, {"b": 2}) == Slotted(0, 2)
-    assert build(Person, {"first_name": "Ann"}) == Person("Ann")
+    assert build(Person, {"firstName": "Ann"}) == Person("Ann")
     assert build(Pair, {"left": 1}) == Pair(1, 0)
 
 

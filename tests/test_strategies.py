@@ -310,7 +310,7 @@ def broken(base: Any, ours: Any, theirs: Any) -> Any:
 def test_a_function_is_a_strategy_and_decides_by_what_it_returns() -> None:
     """``(base, ours, theirs)``, undecorated, in any place that takes a strategy."""
     assert settle(joined, "a", "b", "c") == "b+c"
-    assert merge({"k": "a"}, {"k": "b"}, {"k": "c"}, policy=Policy(default=joined)).unwrap() == {"k": "b+c"}  # type: ignore[arg-type]
+    assert merge({"k": "a"}, {"k": "b"}, {"k": "c"}, policy=Policy(default=joined)).unwrap() == {"k": "b+c"}
 
 
 def test_a_function_that_passes_says_why_and_the_next_is_asked() -> None:
@@ -351,7 +351,7 @@ def test_equal_changes_are_the_functions_business() -> None:
 
 def test_what_a_function_raises_is_an_error_with_the_path() -> None:
     """``StrategyError`` names the function and the place, and keeps the cause."""
-    policy = Policy(fields={"a.b": broken})  # type: ignore[dict-item]
+    policy = Policy(fields={"a.b": broken})
     with pytest.raises(StrategyError, match=r"a\.b: .*broken.*ZeroDivisionError: oh no") as caught:
         merge({"a": {"b": 0}}, {"a": {"b": 1}}, {"a": {"b": 2}}, policy=policy)
     assert caught.value.path == ("a", "b")

@@ -696,7 +696,7 @@ def test_a_container_out_of_its_bounds_makes_the_field_a_question() -> None:
 
 def test_a_value_of_the_wrong_type_makes_the_field_a_question() -> None:
     """What a user's function returns is checked too."""
-    policy = Policy(fields={"name": lambda base, ours, theirs: 5})  # type: ignore[dict-item]
+    policy = Policy(fields={"name": lambda base, ours, theirs: 5})
     conflict = only(both(Stock(), Stock(name="a"), Stock(name="b"), policy=policy))
     assert (conflict.path, conflict.reason) == (("name",), "invariant")
 

@@ -9,8 +9,8 @@
     def test_my_strategy_keeps_the_laws(case):
         check(case)
 
-``LAWS`` are the laws by name; ``MUTANTS`` are broken variants of the walk by name, all of which the laws catch: ``with mutated(name)``
-runs one. Needs the extra ``testing``.
+``LAWS`` are the laws by name; ``MUTANTS`` are broken variants of the walk by name, all of which the laws catch: ``with
+mutated(name)`` runs one. Needs the extra ``testing``.
 """
 
 try:

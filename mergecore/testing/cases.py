@@ -19,6 +19,7 @@ from ..strategies import (
     Pass,
     Strategy,
     add_wins,
+    as_strategy,
     counter,
     delete_wins,
     edit_wins,
@@ -236,7 +237,9 @@ class _Maker:
         return f"{side}{self.made}"
 
     def edit(self, fields: dict[str, Any], side: str, hot: Sequence[str], other: dict[str, Any]) -> dict[str, Any]:
-        """An edit of a document: of the hot fields more likely, now and then the very edit of the other side; keys may move."""
+        """An edit of a document: of the hot fields more likely, now and then the very edit of the other side; keys may
+        move.
+        """
         self.side = side
         out = dict(fields)
         for name in _KINDS:
@@ -342,9 +345,10 @@ def _pair(maker: _Maker, held: Any = None) -> Any:
 
 
 _KINDS: dict[str, Callable[..., Any]] = {
-    "title": _text, "votes": _number, "start": _int, "end": _int, "tags": _set, "items": _items, "names": _names, "labels": _labels,
-    "address": _address, "pair": _pair, "extra": _scalar, "gone": lambda maker, held=None: maker.tape.one((None, None, 7, 8)),
-    "low": lambda maker, held=0: maker.tape.below(4), "high": lambda maker, held=0: 3 + maker.tape.below(3),
+    "title": _text, "votes": _number, "start": _int, "end": _int, "tags": _set, "items": _items, "names": _names,
+    "labels": _labels, "address": _address, "pair": _pair, "extra": _scalar, "gone": lambda maker, held=None:
+    maker.tape.one((None, None, 7, 8)), "low": lambda maker, held=0: maker.tape.below(4), "high": lambda maker, held=0:
+    3 + maker.tape.below(3),
 }  # fmt: skip
 _EDITS = _KINDS
 _TIMES = (
@@ -360,7 +364,8 @@ _TIMES = (
 def cases(policy: st.SearchStrategy[Policy] | None = None) -> st.SearchStrategy[Case]:
     """Random edits of a common base, of documents and of a model, under random policies, or those given.
 
-    Edits set, unset, insert, delete, move, retype and spell otherwise; about half of them touch what the other side touches.
+    Edits set, unset, insert, delete, move, retype and spell otherwise; about half of them touch what the other side
+    touches.
     """
     tapes = st.binary(min_size=260, max_size=260).map(Tape)
     return st.builds(_case, tapes, policies() if policy is None else policy)
@@ -388,4 +393,5 @@ def strategies_in(case: Case) -> set[str]:
     given += [decided for _, decided in policy.groups.values() if decided]
     if case.model is Task:
         given += [counter, add_wins]
-    return {part.name for one in given for part in one.parts} | {"keep_both" for one in given if not one.parts}
+    asked = [as_strategy(one) for one in given]
+    return {part.name for one in asked for part in one.parts} | {"keep_both" for one in asked if not one.parts}

@@ -64,7 +64,9 @@ def _inputs_stay_what_they_are(case: Case) -> None:
 
 
 def _no_update_is_lost(case: Case) -> None:
-    """What one side alone changed is in the value; what both changed is there, a candidate, or lost by a part that the verdict names."""
+    """What one side alone changed is in the value; what both changed is there, a candidate, or lost by a part that the
+    verdict names.
+    """
     merged = case.merge()
     said = {v.path: v for v in merged.explain()}
     _Conservation(merged, said, case.base is not UNSET).node(
@@ -132,7 +134,9 @@ def _reordered(was: list[Any], now: list[Any]) -> bool:
 
 
 def _one_side_is_shown_without_times(case: Case) -> None:
-    """Without times no mixture is shown that nobody wrote: one side in every open conflict (an edit against a deletion: the edit)."""
+    """Without times no mixture is shown that nobody wrote: one side in every open conflict (an edit against a
+    deletion: the edit).
+    """
     merged = case.merge(at=None)
     values = {v.path: v.value for v in merged.explain()}
     shown: set[str] = set()
@@ -175,8 +179,8 @@ def _at(value: Any, path: Path, rule: Rule) -> Any:
     """What a record holds at a path; an element of a list cannot be told."""
     for step in path:
         here = rule.at(value)
-        if step in here.groups:
-            return _members(value, here.groups[step].members)
+        if (grouped := here.groups.get(str(step))) is not None:
+            return _members(value, grouped.members)
         fields = as_map(value)
         if fields is None:
             return _UNTOLD
@@ -296,7 +300,9 @@ class _Conservation:
             assert key in now or key not in mine or key not in other, f"{where}: {key!r}, which nobody touched, is gone"
 
     def walked_on(self, rule: Rule, path: Path, value: Any, sides: tuple[Any, ...]) -> bool:
-        """Whether ``value`` went into what it and the element that the other side has in the same place were merged to."""
+        """Whether ``value`` went into what it and the element that the other side has in the same place were merged
+        to.
+        """
         was, mine, other, now = sides
         for x, z in [(value, z) for z in other] if any(x is value for x in mine) else [(z, value) for z in mine]:
             for i, element in enumerate(was):

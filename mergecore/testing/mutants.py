@@ -16,7 +16,7 @@ from ..policy import Rule
 from ..records import fields_of
 from ..strategies import Context, Part, lww
 from ..values import UNSET, as_map, equal, larger
-from ..walk import Walk
+from ..walk import Sides, Walk
 
 __all__ = ["MUTANTS", "mutated"]
 
@@ -24,94 +24,93 @@ __all__ = ["MUTANTS", "mutated"]
 class _LocalWinsTies(Walk):
     """Equal times keep the local value."""
 
-    def decide(self, part: Part, context: Context, base: Any, ours: Any, theirs: Any) -> Any:
+    def decide(self, part: Part, context: Context, sides: Sides) -> Any:
         tie = part.name == "lww" and context.times[0] is not None and context.times[0] == context.times[1]
-        return ours if tie else super().decide(part, context, base, ours, theirs)
+        return sides.ours if tie else super().decide(part, context, sides)
 
 
 class _BaseIgnored(Walk):
     """Two-way: whatever the base says."""
 
-    def node(self, rule: Rule, path: Path, base: Any, ours: Any, theirs: Any, unit: bool = False) -> Any:
-        return super().node(rule, path, UNSET, ours, theirs, unit)
+    def node(self, rule: Rule, path: Path, sides: Sides, unit: bool = False) -> Any:
+        return super().node(rule, path, sides._replace(base=UNSET), unit)
 
 
 class _OneSidedChangeDropped(Walk):
     """A field that only theirs changed keeps the base."""
 
-    def node(self, rule: Rule, path: Path, base: Any, ours: Any, theirs: Any, unit: bool = False) -> Any:
-        if path and equal(base, ours):
-            return base
-        return super().node(rule, path, base, ours, theirs, unit)
+    def node(self, rule: Rule, path: Path, sides: Sides, unit: bool = False) -> Any:
+        if path and equal(sides.base, sides.ours):
+            return sides.base
+        return super().node(rule, path, sides, unit)
 
 
 class _ListMergedWhole(Walk):
     """A list that both sides changed is one unit."""
 
-    def opening(self, part: Part, rule: Rule, ours: Any, theirs: Any) -> Any:
-        opening = super().opening(part, rule, ours, theirs)
+    def opening(self, part: Part, rule: Rule, sides: Sides) -> Any:
+        opening = super().opening(part, rule, sides)
         return None if opening == self.open_list else opening
 
 
 class _LargerDocumentWins(Walk):
     """Both changed: take the larger document. It commutes, associates and is idempotent, and loses."""
 
-    def node(self, rule: Rule, path: Path, base: Any, ours: Any, theirs: Any, unit: bool = False) -> Any:
+    def node(self, rule: Rule, path: Path, sides: Sides, unit: bool = False) -> Any:
+        base, ours, theirs = sides
         if not path and not equal(base, ours) and not equal(base, theirs) and as_map(ours) is not None:
             return larger(ours, theirs)
-        return super().node(rule, path, base, ours, theirs, unit)
+        return super().node(rule, path, sides, unit)
 
 
 class _LoserUnreported(Walk):
     """What lost is in no verdict."""
 
-    def note(self, path: Path, decided_by: str, base: Any, value: Any, candidates: Any, reasons: Any) -> None:
+    def note(self, path: Path, decided_by: str, base: Any, value: Any, said: Any, reasons: Any) -> None:
         super().note(path, decided_by, base, value, (), reasons)
 
 
 class _EqualChangesCountOnce(Walk):
     """Ours equals theirs, so return it: wrong above a counter."""
 
-    def node(self, rule: Rule, path: Path, base: Any, ours: Any, theirs: Any, unit: bool = False) -> Any:
-        if equal(ours, theirs) and path not in self.answers:
-            return larger(ours, theirs)
-        return super().node(rule, path, base, ours, theirs, unit)
+    def node(self, rule: Rule, path: Path, sides: Sides, unit: bool = False) -> Any:
+        if equal(sides.ours, sides.theirs) and path not in self.answers:
+            return larger(sides.ours, sides.theirs)
+        return super().node(rule, path, sides, unit)
 
 
 class _TrueIsOne(Walk):
     """Python's equality decides whether a side changed."""
 
-    def node(self, rule: Rule, path: Path, base: Any, ours: Any, theirs: Any, unit: bool = False) -> Any:
-        if path and base == ours and path not in self.answers:
-            return theirs
-        return super().node(rule, path, base, ours, theirs, unit)
+    def node(self, rule: Rule, path: Path, sides: Sides, unit: bool = False) -> Any:
+        if path and sides.base == sides.ours and path not in self.answers:
+            return sides.theirs
+        return super().node(rule, path, sides, unit)
 
 
 class _DeletionAsksTheField(Walk):
     """An edit against a deletion is settled by last writer wins, whatever the policy says of deletes."""
 
-    def against(self, rule: Rule, context: Context, base: Any, ours: Any, theirs: Any, ours_gone: bool) -> Any:
-        decided = super().decide(lww.parts[0], context, base, ours, theirs)
-        return ours if decided is ours else theirs
+    def against(self, rule: Rule, context: Context, sides: Sides, ours_gone: bool) -> Any:
+        return super().decide(lww.parts[0], context, sides)
 
 
 class _MixtureShown(Walk):
     """Without times, each conflict shows the larger of its own candidates."""
 
-    def shown(self, context: Context, ours: Any, theirs: Any) -> Any:
-        return larger(ours, theirs)
+    def shown(self, context: Context, sides: Sides) -> Any:
+        return larger(sides.ours, sides.theirs)
 
 
 class _GroupOpened(Walk):
     """A structural part opens a group, and mixes two people's halves."""
 
-    def node(self, rule: Rule, path: Path, base: Any, ours: Any, theirs: Any, unit: bool = False) -> Any:
-        if rule.is_group and isinstance(ours, dict) and isinstance(theirs, dict) and path not in self.answers:
-            was = base if isinstance(base, dict) else {}
-            return {
-                k: theirs[k] if was.get(k) == ours.get(k) and k in theirs else ours.get(k) for k in {**ours, **theirs}
-            }
-        return super().node(rule, path, base, ours, theirs, unit)
+    def node(self, rule: Rule, path: Path, sides: Sides, unit: bool = False) -> Any:
+        if rule.is_group and self.alike(sides) and path not in self.answers:
+            base, ours, theirs = sides.as_maps()
+            changed = {k: v for k, v in theirs.items() if not equal(v, base.get(k, UNSET))}
+            return ours | changed
+        return super().node(rule, path, sides, unit)
 
 
 class _OursInsertsFirst(Walk):
@@ -124,8 +123,8 @@ class _OursInsertsFirst(Walk):
 class _KeysOfOursFirst(Walk):
     """Added keys stand in the order of the sides."""
 
-    def keys(self, was: dict[Any, Any], mine: dict[Any, Any], other: dict[Any, Any]) -> list[Any]:
-        return list({**was, **mine, **other})
+    def keys(self, maps: Sides) -> list[Any]:
+        return list({**maps.base, **maps.ours, **maps.theirs})
 
 
 class _InvariantUnchecked(Walk):
@@ -134,15 +133,15 @@ class _InvariantUnchecked(Walk):
     def invalid(self, rule: Rule, value: Any) -> str:
         return ""
 
-    def built(self, rule: Rule, path: Path, base: Any, ours: Any, theirs: Any, values: Any, mark: Any) -> Any:
-        made = copy.copy(theirs)
-        for field in fields_of(type(theirs)) or ():
+    def built(self, rule: Rule, path: Path, sides: Sides, values: Any, mark: Any) -> Any:
+        made = copy.copy(sides.theirs)
+        for field in fields_of(type(made)) or ():
             setattr(made, field.name, values[field.key])
         return made
 
 
 class _AnswersForgotten(Walk):
-    """An answer settles its question, and the shown value stays."""
+    """An answer settles its question, and the base stays."""
 
     def answer(self, rule: Rule, path: Path, base: Any) -> Any:
         return base
@@ -151,10 +150,11 @@ class _AnswersForgotten(Walk):
 class _DeletedComesBack(Walk):
     """A union of keys: what one side deleted is back."""
 
-    def node(self, rule: Rule, path: Path, base: Any, ours: Any, theirs: Any, unit: bool = False) -> Any:
+    def node(self, rule: Rule, path: Path, sides: Sides, unit: bool = False) -> Any:
+        _, ours, theirs = sides
         if path and (ours is UNSET) != (theirs is UNSET) and path not in self.answers:
             return theirs if ours is UNSET else ours
-        return super().node(rule, path, base, ours, theirs, unit)
+        return super().node(rule, path, sides, unit)
 
 
 MUTANTS: dict[str, type[Walk]] = {

@@ -1,0 +1,78 @@
+"""Typed usage, for the type checkers to read: what users write has the types that they expect. Not run."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import Annotated, Any, assert_type
+
+import msgspec
+
+from mergecore import (
+    UNSET,
+    Candidate,
+    Conflict,
+    Context,
+    Merged,
+    Pass,
+    Policy,
+    Strategy,
+    Verdict,
+    counter,
+    group,
+    keep_both,
+    lww,
+    merge,
+    prefer,
+    strategy,
+    three_way,
+)
+
+
+class Task(msgspec.Struct):
+    """A model with annotations."""
+
+    title: str
+    votes: Annotated[int, counter] = 0
+    start: Annotated[int, group("when", lww)] = 0
+
+
+@strategy("longest")
+def longest(base: str, ours: str, theirs: str) -> str | Pass:
+    """A user's strategy."""
+    return max(ours, theirs, key=len) if ours else Pass("empty")
+
+
+@strategy("by name", context=True)
+def by_name(base: Any, ours: Any, theirs: Any, context: Context) -> Any:
+    """A user's strategy that asks for more."""
+    return ours if context.names[0] == "server" else theirs
+
+
+def plain(base: Any, ours: Any, theirs: Any) -> Any:
+    """A function, used as it is."""
+    return ours
+
+
+def usage(row: dict[str, object]) -> None:
+    """Each line is one thing that users write."""
+    task = Task("a")
+    assert_type(merge(task, task, task), Merged[Task])
+    assert_type(merge(UNSET, task, task).value, Task)
+    assert_type(merge(row, row, row, model=Task), Merged[Task])
+    assert_type(merge(row, row, row), Merged[dict[str, object]])
+    assert_type(merge(row, row, row, model="todo", policy={"todo": Policy()}).unwrap(), dict[str, object])
+    m = merge(task, task, task, names=("phone", "server"), at=(datetime.now(UTC), 1_700_000_000_000))
+    assert_type(m.conflicts, tuple[Conflict, ...])
+    assert_type(m.conflicts[0].candidates, tuple[Candidate, ...])
+    assert_type(m.explain(), tuple[Verdict, ...])
+    assert_type(m.resolve({"title": "x", ("votes",): m.conflicts[0].candidates[0]}), Merged[Task])
+    merge(task, task, task, at=({"title": 1}, None))
+    merge(task, task, task, at={"title": (1, 2)})
+    assert_type(longest, Strategy)
+    assert_type(three_way() | longest | plain | lww, Strategy)
+    assert_type(plain | lww, Strategy)
+    Policy(
+        default=three_way() | prefer("server"),
+        fields={"title": longest | keep_both, ("votes",): by_name, "start": plain},
+    )
+    Policy(groups={"when": (("start", "end"), None)}, deletes=keep_both, deleted="deleted_at", unit="record")
