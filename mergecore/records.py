@@ -19,7 +19,7 @@ from functools import lru_cache
 from typing import Any, NamedTuple, TypeVar
 
 import msgspec
-from msgspec import NODEFAULT, UNSET
+from msgspec import UNSET
 
 from .errors import InvalidInput, MergeError
 from .paths import Path, parse_path
@@ -48,8 +48,7 @@ class Field(NamedTuple):
     name: str  # the attribute
     key: str  # the encoded name: what paths and policies say
     type: Any  # with its annotations
-    init: bool = True
-    required: bool = False
+    init: bool = True  # false of what the constructor does not take
 
 
 def origin(kind: Any) -> Any:
@@ -77,27 +76,16 @@ def fields_of(kind: Any) -> tuple[Field, ...] | None:
 def _fields_of(kind: Any) -> tuple[Field, ...] | None:
     cls = origin(kind)
     if issubclass(cls, msgspec.Struct):
-        return tuple(
-            Field(f.name, f.encode_name, f.type, True, f.default is NODEFAULT and f.default_factory is NODEFAULT)
-            for f in msgspec.structs.fields(kind)
-        )
+        return tuple(Field(f.name, f.encode_name, f.type) for f in msgspec.structs.fields(kind))
     if dataclasses.is_dataclass(cls):
         hints = typing.get_type_hints(cls, include_extras=True)
         given = dict(zip(getattr(cls, "__parameters__", ()), typing.get_args(kind)))
-        missing = dataclasses.MISSING
-        return tuple(
-            Field(
-                f.name, f.name, substitute(hints[f.name], given), f.init,
-                f.default is missing and f.default_factory is missing,
-            )
-            for f in dataclasses.fields(cls)
-        )  # fmt: skip
+        return tuple(Field(f.name, f.name, substitute(hints[f.name], given), f.init) for f in dataclasses.fields(cls))
     if typing.is_typeddict(cls):
+        return tuple(Field(name, name, hint) for name, hint in typing.get_type_hints(cls, include_extras=True).items())
+    if names := getattr(cls, "_fields", None):
         hints = typing.get_type_hints(cls, include_extras=True)
-        return tuple(Field(name, name, kind, True, name in cls.__required_keys__) for name, kind in hints.items())
-    if issubclass(cls, tuple) and hasattr(cls, "_fields"):
-        hints = typing.get_type_hints(cls, include_extras=True)
-        return tuple(Field(n, n, hints.get(n, Any), True, n not in cls._field_defaults) for n in cls._fields)
+        return tuple(Field(name, name, hints.get(name, Any)) for name in names)
     return None
 
 

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
 import time
 from collections import Counter
 
@@ -46,6 +49,37 @@ def _both_changed(case: Case) -> bool:
         not equal(base.get(k, UNSET), ours.get(k, UNSET)) and not equal(base.get(k, UNSET), theirs.get(k, UNSET))
         for k in {**base, **ours, **theirs}
     )
+
+
+_DIGEST = """
+import hashlib, random, sys
+from mergecore.testing.cases import case_of
+from mergecore.values import canonical
+draw = random.Random(int(sys.argv[1]))
+digest = hashlib.sha256()
+for _ in range(int(sys.argv[2])):
+    merged = case_of(draw.randbytes(260), draw.randbytes(40)).merge()
+    digest.update(repr(canonical([merged.value, merged.conflicts, merged.explain()])).encode())
+print(digest.hexdigest())
+"""
+
+
+@pytest.mark.laws
+def test_the_same_input_gives_the_same_bytes_in_any_process(tally: Tally) -> None:
+    """Values, conflicts and verdicts, whatever the hash seed of the process."""
+    seed, n = 20261125, 500
+    digests = {
+        subprocess.run(
+            [sys.executable, "-c", _DIGEST, str(seed), str(n)],
+            env={**os.environ, "PYTHONHASHSEED": hash_seed},
+            capture_output=True,
+            text=True,
+            check=True,
+        ).stdout
+        for hash_seed in ("0", "1", "4242")
+    }
+    assert len(digests) == 1
+    tally("laws, the same in 3 processes", n, n, f"seed {seed}")
 
 
 @pytest.mark.mutants

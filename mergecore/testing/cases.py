@@ -36,7 +36,7 @@ from ..strategies import (
 from ..threeway import Merged, merge
 from ..values import UNSET, as_map, is_number
 
-__all__ = ["STRATEGIES", "Address", "Case", "Item", "Task", "cases", "policies", "strategies_in"]
+__all__ = ["STRATEGIES", "Address", "Case", "Item", "Task", "case_of", "cases", "policies", "strategies_in"]
 
 T = TypeVar("T")
 
@@ -369,6 +369,11 @@ def cases(policy: st.SearchStrategy[Policy] | None = None) -> st.SearchStrategy[
     """
     tapes = st.binary(min_size=260, max_size=260).map(Tape)
     return st.builds(_case, tapes, policies() if policy is None else policy)
+
+
+def case_of(document: bytes, policy: bytes) -> Case:
+    """The case that two tapes stand for, without hypothesis: 260 bytes for the document, 40 for the policy."""
+    return _case(Tape(document), _policy(Tape(policy)))
 
 
 def _case(tape: Tape, policy: Policy) -> Case:

@@ -111,7 +111,7 @@ def _below(rule: Rule, unit: bool, sides: tuple[Any, ...], step: Any) -> tuple[R
     if as_map(ours) is not None:
         maps = [(as_map(side) or {}) if type(side) is type(ours) else {} for side in sides]
         return here.child(step), False, tuple(side.get(step, UNSET) for side in maps)
-    if fixed_tuple(here.type):
+    if fixed_tuple(here.type) and isinstance(ours, tuple) and isinstance(theirs, tuple):
         was = base if isinstance(base, tuple) else (UNSET,) * len(ours)
         return here.child(step), False, (was[step], ours[step], theirs[step])
     now = tuple(_fate(base, side, base[step]) for side in (ours, theirs))
