@@ -19,6 +19,7 @@ import pytest
 from conftest import Tally
 
 from mergecore import UNSET, Merged, Policy, delete_wins, merge, prefer, three_way
+from mergecore.cli import main
 
 CORPORA = Path(__file__).parents[2] / "shared" / "corpora"
 
@@ -208,3 +209,26 @@ def _agrees(case: Case, merged: Merged[Any]) -> bool:
 def _spelled(value: Any) -> str:
     """Tells True from 1 and a missing value from null; the order of keys does not count."""
     return json.dumps(value, sort_keys=True, default=repr)
+
+
+# ------------------------------------------------------------------------------------------ the command line
+
+
+@pytest.mark.parametrize("name", ["dolt_merge", "k8s_jsonmergepatch", "nbdime_json", "real_watermelondb", "real_evolu"])
+def test_the_command_line_merges_cases_of_each_file_as_the_library_does(
+    name: str, tmp_path: Path, capsys: pytest.CaptureFixture[str], tally: Tally
+) -> None:
+    """Exit code and document, of every case that has all three sides, through files and text."""
+    ran = 0
+    for case in _read(name):
+        sides = [case["base"], case["ours"], case["theirs"]]
+        if any(side is UNSET for side in sides):
+            continue
+        files = [tmp_path / side for side in ("base", "ours", "theirs")]
+        for file, side in zip(files, sides):
+            file.write_text(json.dumps(side, indent=2))
+        merged = merge(*sides)
+        assert main(["merge", *map(str, files)]) == (1 if merged.conflicts else 0)
+        assert json.loads(capsys.readouterr().out) == merged.value
+        ran += 1
+    tally(f"command line, {name}", ran, floor=20)

@@ -87,13 +87,11 @@ def _different_changes_do_not_conflict(case: Case) -> None:
         base, ours, theirs = sides
         if _TOUCHED not in sides:
             assert not equal(base, ours) and not equal(base, theirs), f"{where}: one side did not change it"
-            listed = any(
-                isinstance(step, int) for step in conflict.path
-            )  # what aligns with what, there, is a judgement
-            assert listed or not equal(ours, theirs), f"{where}: both say the same"
-            assert ours is UNSET or theirs is UNSET or not _opens(rule, unit, ours, theirs), (
-                f"{where}: no smallest unit"
-            )
+            listed = any(isinstance(step, int) for step in conflict.path)
+            if not listed:  # in a list, what corresponds to what is a judgement
+                assert not equal(ours, theirs), f"{where}: both say the same"
+                opened = ours is not UNSET and theirs is not UNSET and _opens(rule, unit, ours, theirs)
+                assert not opened, f"{where}: no smallest unit"
         else:
             assert not any(side is base for side in (ours, theirs)), f"{where}: one side did not touch the element"
 
