@@ -17,6 +17,7 @@ import shutil
 import sys
 from collections.abc import Sequence
 from datetime import datetime
+from importlib.metadata import version
 from typing import Any, TextIO, TypeAlias
 
 import msgspec
@@ -58,6 +59,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="mergecore", description="Three-way merges of records.")
+    parser.add_argument("--version", action="version", version=f"%(prog)s {version('mergecore')}")
     command = parser.add_subparsers(metavar="COMMAND", required=True).add_parser(
         "merge",
         help="merge two versions of a JSON file that started from the same one",
@@ -67,7 +69,9 @@ def _parser() -> argparse.ArgumentParser:
         "is absent has no key, and null is null. A time is an ISO 8601 date-time with a zone, or epoch milliseconds.",
     )
     for name in ("base", "ours", "theirs"):
-        command.add_argument(name, metavar=name.upper(), help=f"a JSON file: {name}")
+        command.add_argument(
+            name, metavar=name.upper(), help=f"a JSON file{'; empty if there is no common ancestor' * (name == 'base')}"
+        )
     command.add_argument(
         "-o", "--output", metavar="FILE", help="write here, all at once, instead of to standard output"
     )
@@ -83,7 +87,7 @@ def _merge(asked: argparse.Namespace) -> int:
     at = _times(asked.at_ours, asked.at_theirs)
     model = _model(asked.model)
     files = asked.base, asked.ours, asked.theirs
-    documents, (_, style, _) = zip(*map(_read, files))
+    documents, (_, style, _) = zip(_read(asked.base, base=True), _read(asked.ours), _read(asked.theirs))
     sides = documents if model is None else [_record(d, model, file) for d, file in zip(documents, files)]
     base, ours, theirs = sides
     merged = merge(base, ours, theirs, model, at=at)
@@ -114,7 +118,7 @@ def _time(option: str, text: str) -> Timestamp:
         return to_timestamp(int(text) if text.isascii() and text.isdigit() else datetime.fromisoformat(text))
     except ValueError:
         raise _Refused(
-            f"{option}: {text!r} is no time of the years 1970 to 9999; give an ISO 8601 date-time with a zone, such as "
+            f"{option}: {text!r} is no date, time and zone of the years 1970 to 9999; give ISO 8601, such as "
             "2025-01-31T12:00:00Z, or epoch milliseconds"
         ) from None
 
@@ -136,10 +140,11 @@ def _model(name: str | None) -> Any:
     return model
 
 
-def _read(file: str) -> tuple[Any, Style]:
+def _read(file: str, base: bool = False) -> tuple[Any, Style]:
     try:
         with open(file, "rb") as stream:
-            return read(stream.read())
+            data = stream.read()
+        return (UNSET, Style()) if base and not data else read(data)  # git's way to say that there is no base
     except OSError as error:
         raise _Refused(f"{file}: cannot be read ({error.strerror}); give a file of JSON") from error
     except NotJSON as error:
@@ -147,6 +152,8 @@ def _read(file: str) -> tuple[Any, Style]:
 
 
 def _record(document: Any, model: Any, file: str) -> Any:
+    if document is UNSET:
+        return document
     try:
         record = _converted(document, model)
     except Exception as error:  # the model's own code runs here
@@ -168,7 +175,7 @@ def _converted(document: Any, model: Any) -> Any:
 def _document(record: Any, model: Any, sides: Sequence[Any], documents: Sequence[Any], at: _Times) -> Any:
     """A merged record as JSON, in the words of the files wherever that reads back as the same record."""
     base, ours, theirs = documents
-    sources = [(sides[i], documents[i]) for i in (1, 2, 0)]
+    sources = [(sides[i], documents[i]) for i in (1, 2, 0) if documents[i] is not UNSET]
     with contextlib.suppress(Exception):  # merged without their types, the files may make no record; mostly they do
         plain = merge(base, ours, theirs, at=at).value
         sources.insert(0, (_converted(plain, model), plain))

@@ -9,16 +9,20 @@ sugar: ``address.zip``, ``items[7].qty``, ``items[2:4]``; in names ``~`` ``.`` `
 from __future__ import annotations
 
 import re
-from collections.abc import Hashable
+from collections.abc import Hashable, Mapping
 from types import EllipsisType
-from typing import TypeAlias
+from typing import Any, TypeAlias, TypeVar
 
 import msgspec
 
-__all__ = ["ANY", "Path", "Slice", "Step", "format_path", "parse_path", "parse_pattern"]
+__all__ = ["ANY", "ByPath", "Path", "Slice", "Step", "format_path", "parse_path", "parse_pattern"]
 
 Step: TypeAlias = Hashable
 Path: TypeAlias = tuple[Step, ...]
+
+V = TypeVar("V")
+ByPath: TypeAlias = Mapping[Any, V]
+"""Something for each of some paths, texts or tuples. (Keys of a ``Mapping`` are invariant: a union takes too few.)"""
 
 
 class Slice(msgspec.Struct, frozen=True, order=True):
@@ -84,9 +88,11 @@ def _parse(text: str | Path, pattern: bool) -> Path:
             )
         at = token.end()
         name, item = token["name"], token["item"]
+        if (item == "" and not pattern) or (pattern and name and len(name) > 1 and not name.strip("*")):
+            raise ValueError(f"{text!r} is no path: {token[0]} names no single step; a pattern has [] and * for any")
         if name is not None:
             steps.append(ANY if pattern and name == "*" else re.sub("~[0-3]", lambda m: _ESCAPED[m[0]], name))
-        elif item == "" and pattern:
+        elif item == "":
             steps.append(ANY)
         elif slice_ := _SLICE.fullmatch(item):
             steps.append(Slice(int(slice_[1]), int(slice_[2])))

@@ -21,7 +21,7 @@ from typing import Annotated, Any, Literal, NamedTuple, TypeAlias, TypeVar, get_
 import msgspec
 
 from .errors import PolicyError
-from .paths import ANY, Path, Step, format_path, parse_pattern
+from .paths import ANY, ByPath, Path, Step, format_path, parse_pattern
 from .records import fields_of, is_record, origin
 from .strategies import (
     FACTORIES,
@@ -63,8 +63,8 @@ class Policy(msgspec.Struct, frozen=True, kw_only=True):
     """
 
     default: Strategy | Resolver | None = None
-    fields: Mapping[str | Path, Strategy | Resolver] = {}
-    groups: Mapping[str | Path, tuple[Sequence[str], Strategy | Resolver | None]] = {}
+    fields: ByPath[Strategy | Resolver] = {}
+    groups: ByPath[tuple[Sequence[str], Strategy | Resolver | None]] = {}
     deletes: Strategy | None = None
     deleted: str | None = None
     unit: Literal["field", "record"] | None = None
@@ -121,7 +121,12 @@ def _members(path: str | Path, group: Any) -> tuple[tuple[str, ...], Strategy | 
     valid = isinstance(group, (tuple, list)) and len(group) == 2 and isinstance(group[0], (tuple, list))
     if not valid or not group[0] or not all(isinstance(name, str) for name in group[0]):
         raise PolicyError(f'a group is (("start", "end"), strategy), not {group!r}', _pattern(path))
-    return tuple(group[0]), None if group[1] is None else _strategy(path, group[1])
+    members = [_pattern(name) for name in group[0]]
+    if any(len(member) != 1 or not isinstance(member[0], str) for member in members):
+        raise PolicyError(
+            'members of a group are names beside each other: groups={"a.when": (("start", "end"), ...)}', _pattern(path)
+        )
+    return tuple(str(member[0]) for member in members), None if group[1] is None else _strategy(path, group[1])
 
 
 class _Pattern(NamedTuple):

@@ -20,6 +20,7 @@ Imports ``clock``, ``errors``, ``paths`` and ``values``.
 from __future__ import annotations
 
 import decimal
+import inspect
 import math
 from collections.abc import Callable
 from typing import Any, Literal, Protocol, TypeAlias
@@ -158,16 +159,25 @@ def as_strategy(value: Any) -> Strategy:
 def strategy(name: str, *, needs_base: bool = True, context: bool = False) -> Callable[[Callable[..., Any]], Strategy]:
     """Names a function ``(base, ours, theirs)``, so that it is told apart by ``name`` and can be composed with ``|``.
 
-    It returns the value, or ``Pass(reason)``. With ``context=True`` it gets a fourth argument, a ``Context``.
-    ``needs_base`` says whether its answer means anything without the common ancestor; histories keep a base for it
-    then.
+    It returns the value, or ``Pass(reason)``. It is asked wherever both sides changed something, also where they say
+    the same: a function that adds counts both. With ``context=True`` it gets a fourth argument, a ``Context``.
+    ``needs_base`` says whether its answer means anything without the common ancestor; histories keep a base for it.
     """
-    if name in BUILT_IN or not name:
+    if not isinstance(name, str) or not name:
+        raise PolicyError('a strategy has a name: write @strategy("longest")')
+    if name in BUILT_IN:
         raise PolicyError(f"a strategy named {name!r} is built in: choose another name")
     return lambda function: _user(name, function, needs_base, context)
 
 
 def _user(name: str, function: Callable[..., Any], needs_base: bool, context: bool) -> Strategy:
+    try:
+        inspect.signature(function).bind(*[None] * (4 if context else 3))
+    except TypeError:
+        wanted = "(base, ours, theirs, context)" if context else "(base, ours, theirs)"
+        raise PolicyError(f"strategy {name!r} does not take {wanted}") from None
+    except ValueError:  # a function that does not tell
+        pass
     decide: Decide = function if context else lambda base, ours, theirs, _: function(base, ours, theirs)
     return Strategy((Part(name, decide=decide, user=function, needs_base=needs_base),))
 
@@ -180,7 +190,8 @@ def _by_time(latest: bool) -> Decide:
     def decide(base: Any, ours: Any, theirs: Any, context: Context) -> Any:
         mine, other = context.times
         if mine is None or other is None:
-            return Pass("no times")
+            missing = [name for name, time in zip(context.names, context.times) if time is None]
+            return Pass("no times" if len(missing) == 2 else f"no time of {missing[0]}")
         if mine == other:
             return larger(ours, theirs)
         return ours if (mine > other) == latest else theirs

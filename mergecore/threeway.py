@@ -9,12 +9,12 @@ from collections.abc import Mapping
 from typing import Any, Generic, TypeAlias, TypeVar, overload
 
 from .errors import AnswerError, InvalidInput, MergeConflict
-from .paths import Path, format_path, parse_path
+from .paths import ByPath, Path, format_path, parse_path
 from .policy import Policies, member_for, rule_for
 from .records import convert, is_record
 from .strategies import Candidate, Conflict
 from .times import Moment, Moments, times_of
-from .values import UNSET, UnsetType, as_map, check_depth, same
+from .values import UNSET, UnsetType, as_map, check_depth, check_value, same
 from .walk import Question, Sides, Verdict, Walk
 
 __all__ = ["Merged", "merge"]
@@ -46,7 +46,7 @@ class Merged(Generic[T]):
             raise MergeConflict(self.conflicts)
         return self.value
 
-    def resolve(self, answers: Mapping[str | Path, Any]) -> Merged[T]:
+    def resolve(self, answers: ByPath[Any]) -> Merged[T]:
         """The same merge with answers: ``{path: a value, a Candidate, or UNSET to delete}``.
 
         A path answers everything at or below it; what is left unanswered stays open. Raises ``AnswerError`` for a path
@@ -65,7 +65,7 @@ class Merged(Generic[T]):
                         "this candidate is of another conflict; give one of this conflict's, or a value", path
                     )
                 answer = answer.value
-            check_depth(answer, "the answer")
+            check_value(answer, "the answer")
             given[path] = answer
         for path in given:
             if over := next((path[:n] for n in range(len(path)) if path[:n] in given), None):
@@ -100,7 +100,7 @@ class Merged(Generic[T]):
         return tuple(verdicts)
 
 
-At: TypeAlias = tuple[Moments, Moments] | Mapping[str | Path, tuple[Moment, Moment]] | None
+At: TypeAlias = tuple[Moments, Moments] | ByPath[tuple[Moment, Moment]] | None
 """When the sides changed what they changed: a time (or times by path) for each side, or both times by path."""
 
 _NAMES = ("ours", "theirs")
@@ -119,8 +119,8 @@ def merge(
 @overload
 def merge(
     base: T | UnsetType,
-    ours: T | UnsetType,
-    theirs: T | UnsetType,
+    ours: T,
+    theirs: T,
     model: str | None = None,
     policy: Policies | None = None,
     names: tuple[str, str] = _NAMES,
@@ -152,11 +152,14 @@ def merge(
     says.
     """
     names = _names(names)
-    for what, value in zip(("base", *names), (base, ours, theirs)):
-        check_depth(value, what)
+    called = ("base", *names)
     sides = Sides(base, ours, theirs)
     if model is not None and not isinstance(model, str):
-        sides = Sides(*(convert(value, model, what) for what, value in zip(("base", *names), sides)))
+        for value, what in zip(sides, called):
+            check_depth(value, what)
+        sides = Sides(*(convert(value, model, what) for value, what in zip(sides, called)))
+    for value, what in zip(sides, called):
+        check_value(value, what)
     kinds = {type(value) for value in sides if as_map(value) is not None}
     if len(kinds) > 1 and model is None:
         listed = " and ".join(sorted(kind.__name__ for kind in kinds))
@@ -183,6 +186,6 @@ def _path(text: str | Path) -> Path:
 
 def _names(names: Any) -> tuple[str, str]:
     named = tuple(names) if isinstance(names, (tuple, list)) else ()
-    if len(named) != 2 or named[0] == named[1] or not all(isinstance(name, str) and name for name in named):
-        raise InvalidInput(f"names={names!r}: give the two sides two different names")
+    if len(named) != 2 or named[0] == named[1] or not all(isinstance(n, str) and n and n != "base" for n in named):
+        raise InvalidInput(f"names={names!r}: give the two sides two different names, neither of them 'base'")
     return named

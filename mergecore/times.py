@@ -11,13 +11,13 @@ from typing import Any, TypeAlias
 
 from .clock import Timestamp, to_timestamp
 from .errors import InvalidInput
-from .paths import Path, format_path, parse_path
+from .paths import ByPath, Path, format_path, parse_path
 from .values import UNSET, as_map, equal
 
 __all__ = ["Moment", "Moments", "Times", "times_of"]
 
 Moment: TypeAlias = datetime | int | float | Timestamp
-Moments: TypeAlias = Moment | Mapping[str | Path, Moment] | None
+Moments: TypeAlias = Moment | ByPath[Moment] | None
 """One time for a side, or a time for each of its paths."""
 
 

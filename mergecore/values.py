@@ -16,7 +16,7 @@ from typing import Any, TypeAlias
 from msgspec import UNSET, UnsetType
 
 from .errors import InvalidInput, TooDeep
-from .paths import Step
+from .paths import Path, Step
 from .records import is_record, values_of
 
 __all__ = [
@@ -27,6 +27,7 @@ __all__ = [
     "as_map",
     "canonical",
     "check_depth",
+    "check_value",
     "equal",
     "identity",
     "is_number",
@@ -135,8 +136,6 @@ def canonical(value: Any) -> tuple[tuple[str, str], ...]:
             below = list(value)
         elif isinstance(value, (set, frozenset)):
             below = sorted(value, key=canonical)
-        elif kind.__repr__ is object.__repr__:  # type: ignore[comparison-overlap]
-            raise InvalidInput(f"{name} has no __repr__ of its own, so its values have no order that all devices share")
         else:
             long = isinstance(value, int) and value.bit_length() > 10_000  # more digits than str() writes
             tokens.append(
@@ -179,24 +178,43 @@ def larger(a: Any, b: Any) -> Any:
 
 def check_depth(value: Any, what: str) -> None:
     """Raises ``TooDeep`` where ``value`` nests beyond ``MAX_DEPTH`` levels (or contains itself)."""
+    for _ in _leaves(value, what):
+        pass
+
+
+def check_value(value: Any, what: str) -> None:
+    """Raises ``TooDeep`` as ``check_depth`` does, and ``InvalidInput`` for an object whose text is but its address."""
+    for leaf, path in _leaves(value, what):
+        if type(leaf).__repr__ is object.__repr__:  # type: ignore[comparison-overlap]
+            name = type(leaf).__qualname__
+            raise InvalidInput(
+                f"{what} holds a {name}, which cannot be looked into: give a dictionary, or model=", path
+            )
+
+
+def _leaves(value: Any, what: str) -> Iterator[tuple[Any, Path]]:
+    """What is no container and not of an everyday type, and where it is."""
     stack: list[Iterator[tuple[Step, Any]]] = [iter([("", value)])]
     path: list[Step] = []
     while stack:
         for step, below in stack[-1]:
-            if (inside := _inside(below)) is not None:
-                if len(stack) > MAX_DEPTH:
-                    raise TooDeep(f"{what} nests deeper than {MAX_DEPTH} levels; nothing was merged", tuple(path[1:9]))
-                path.append(step)
-                stack.append(inside)
-                break
+            if type(below) in _ATOMS:
+                continue
+            inside = _inside(below)
+            if inside is None:
+                yield below, (*path[1:], step)[len(stack) == 1 :]
+                continue
+            if len(stack) > MAX_DEPTH:
+                raise TooDeep(f"{what} nests deeper than {MAX_DEPTH} levels; nothing was merged", tuple(path[1:9]))
+            path.append(step)
+            stack.append(inside)
+            break
         else:
             stack.pop()
             del path[-1:]
 
 
 def _inside(value: Any) -> Iterator[tuple[Step, Any]] | None:
-    if type(value) in _ATOMS:
-        return None
     if (fields := as_map(value)) is not None:
         return iter(fields.items())
     return enumerate(value) if isinstance(value, (list, tuple, set, frozenset)) else None

@@ -95,7 +95,7 @@ class Walk:
         if (ours_kept or theirs_kept) and not self.alike(sides):
             return self.respelled(sides, ours_kept, theirs_kept)
         if equal(ours, theirs) and (ours is UNSET or self.asked.sides.base is UNSET):
-            return self.agreed(path, sides, ())
+            return self.agreed(path, sides)
         if ours is UNSET or theirs is UNSET:
             return self.deletion(rule, path, sides)
         here = rule.at(ours) if type(ours) is type(theirs) else rule
@@ -119,7 +119,7 @@ class Walk:
         if ours_kept or theirs_kept:
             return self.respelled(sides, ours_kept, theirs_kept)
         if equal(ours, theirs):
-            return self.agreed(path, sides, reasons)
+            return self.agreed(path, sides)
         reason = "; ".join(filter(None, reasons)) or "both changed"
         context = context or self.context(here, path, sides)
         return self.conflict(context, sides, here.strategy, reason, self.shown(context, sides))
@@ -130,10 +130,10 @@ class Walk:
             return larger(sides.ours, sides.theirs)
         return sides.theirs if ours_kept else sides.ours
 
-    def agreed(self, path: Path, sides: Sides, reasons: Sequence[str]) -> Any:
+    def agreed(self, path: Path, sides: Sides) -> Any:
         """What nobody decides and both say equally is no conflict."""
         value = larger(sides.ours, sides.theirs)
-        self.note(path, "equal", sides.base, value, (), reasons)
+        self.note(path, "equal", sides.base, value, (), ())
         return value
 
     def answer(self, rule: Rule, path: Path, base: Any) -> Any:
@@ -150,13 +150,15 @@ class Walk:
         """What a part says; what a user's function raises becomes a ``StrategyError`` with the path."""
         assert part.decide is not None
         try:
-            return part.decide(*sides, context)
+            value = part.decide(*sides, context)
         except Exception as error:
             if part.user is None:
                 raise
-            raise StrategyError(
-                f"strategy {part.name!r} raised {type(error).__name__}: {error}", context.path
-            ) from error
+            told = f"strategy {part.name!r} raised {type(error).__name__}: {error}"
+            raise StrategyError(told, context.path) from error
+        if value is Pass:
+            raise StrategyError(f"strategy {part.name!r} returned Pass itself: write Pass(reason)", context.path)
+        return value
 
     def settled(
         self, rule: Rule, part: Part, context: Context, sides: Sides, value: Any, reasons: Sequence[str]
@@ -166,9 +168,12 @@ class Walk:
         if made and (wrong := self.invalid(rule, value)):
             return self.invariant(rule, context, sides, wrong)
         if self.verdicts is not None:
-            chosen = not part.combines and (equal(value, sides.ours) or equal(value, sides.theirs))
-            lost = self.candidates(context, sides) if chosen else ()
-            self.note(context.path, part.name, sides.base, value, lost, reasons)
+            chosen = equal(value, sides.ours) or equal(value, sides.theirs)
+            if chosen and equal(sides.ours, sides.theirs):
+                self.note(context.path, "equal", sides.base, value, (), ())
+            else:
+                lost = self.candidates(context, sides) if chosen and not part.combines else ()
+                self.note(context.path, part.name, sides.base, value, lost, reasons)
         return value
 
     def deletion(self, rule: Rule, path: Path, sides: Sides) -> Any:
@@ -228,7 +233,8 @@ class Walk:
                 if name not in groups:
                     members, inside = rule.groups[name]
                     facts = Sides(*({m: side[m] for m in members if m in side} or UNSET for side in maps))
-                    groups[name] = self.members(members, (*path, name), self.node(inside, (*path, name), facts))
+                    value = self.node(inside, (*path, name), facts)
+                    groups[name] = self.members(members, (*path, name), facts, value)
             elif key not in values:
                 values[key] = self.node(rule.child(key), (*path, key), maps.below(key))
         for parts in groups.values():
@@ -246,12 +252,17 @@ class Walk:
         first, second = sorted((ours, theirs), key=canonical)
         return merge_order(base, first, second)
 
-    def members(self, members: tuple[str, ...], path: Path, value: Any) -> dict[str, Any]:
+    def members(self, members: tuple[str, ...], path: Path, facts: Sides, value: Any) -> dict[str, Any]:
         """A group's value as values of its members; one that is absent is ``UNSET``."""
         if value is UNSET:
             return dict.fromkeys(members, UNSET)
-        if not isinstance(value, dict) or not value.keys() <= set(members):
-            error = AnswerError if path in self.answers else StrategyError
+        answered = path in self.answers
+        known = [side.keys() for side in (facts.ours, facts.theirs) if side is not UNSET] if answered else []
+        needed = (
+            set(members).intersection(*known) if known else set()
+        )  # an answer says all of it: half would delete half
+        if not isinstance(value, dict) or not needed <= value.keys() <= set(members):
+            error = AnswerError if answered else StrategyError
             raise error(f"{value!r} is no value of this group: give a mapping of {', '.join(members)}", path)
         return {member: value.get(member, UNSET) for member in members}
 

@@ -107,7 +107,8 @@ def test_the_later_or_earlier_stamp_decides_and_a_tie_goes_to_the_larger(
 @pytest.mark.parametrize("at", [(None, None), (1, None), (None, 1)])
 def test_without_both_times_nothing_is_decided_by_time(how: Strategy, at: Any) -> None:
     """What is not known is not guessed."""
-    assert settle(how, 0, 1, 2, at=at) == ("open", "no times")
+    missing = "no times" if at == (None, None) else f"no time of {'theirs' if at[1] is None else 'ours'}"
+    assert settle(how, 0, 1, 2, at=at) == ("open", missing)
 
 
 @given(st.integers(0, 3), st.integers(0, 3), st.sampled_from("xyz"), st.sampled_from("xyz"))
@@ -359,9 +360,9 @@ def test_what_a_function_raises_is_an_error_with_the_path() -> None:
     assert isinstance(caught.value, MergeError)
 
 
-def test_a_function_of_the_wrong_shape_is_a_strategy_error_too() -> None:
-    """Calling it raised, so it says where."""
-    with pytest.raises(StrategyError, match="k: "):
+def test_a_function_of_the_wrong_shape_is_refused_when_the_policy_is_made() -> None:
+    """Told when the policy is made, with the path."""
+    with pytest.raises(PolicyError, match=r"k: .* does not take"):
         settle(lambda base: base, 0, 1, 2)
 
 
@@ -406,12 +407,25 @@ def test_a_decorated_function_has_its_name_and_its_need() -> None:
 
 @pytest.mark.parametrize(
     "name", ["lww", "fww", "keep_both", "three_way", "text", "keyed", "counter", "largest", "smallest", "add_wins",
-             "prefer", "edit_wins", "delete_wins", ""],
+             "prefer", "edit_wins", "delete_wins"],
 )  # fmt: skip
 def test_the_names_of_built_in_strategies_are_refused(name: str) -> None:
     """A fingerprint must mean one thing; a nameless one means nothing."""
     with pytest.raises(PolicyError, match="choose another name"):
         strategy(name)
+
+
+def test_a_strategy_needs_a_name() -> None:
+    """The decorator without its call, and an empty name."""
+    for name in ("", lambda base, ours, theirs: ours):
+        with pytest.raises(PolicyError, match="has a name"):
+            strategy(name)  # type: ignore[arg-type]
+
+
+def test_returning_pass_itself_is_told() -> None:
+    """The class, and no instance of it, would else become the field's value."""
+    with pytest.raises(StrategyError, match=r"k: .*write Pass\(reason\)"):
+        settle(lambda base, ours, theirs: Pass, 0, 1, 2)
 
 
 # ---- what is refused

@@ -17,7 +17,18 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mergecore import UNSET, InvalidInput, TooDeep
-from mergecore.values import MAX_DEPTH, as_map, canonical, check_depth, equal, identity, is_number, larger, same
+from mergecore.values import (
+    MAX_DEPTH,
+    as_map,
+    canonical,
+    check_depth,
+    check_value,
+    equal,
+    identity,
+    is_number,
+    larger,
+    same,
+)
 
 NAN = float("nan")
 
@@ -275,8 +286,8 @@ def test_a_set_has_one_place_whatever_its_iteration_order() -> None:
 
 def test_an_object_without_a_text_of_its_own_has_no_place() -> None:
     """A default repr holds an address, so it would order values differently on every device."""
-    with pytest.raises(InvalidInput, match="Mute"):
-        canonical([Mute()])
+    with pytest.raises(InvalidInput, match=r"\[0\]: ours holds a Mute"):
+        check_value([Mute()], "ours")
 
 
 # ---- depth

@@ -6,6 +6,7 @@ from datetime import UTC, datetime
 from typing import Annotated, Any, assert_type
 
 import msgspec
+from msgspec import UnsetType
 
 from mergecore import (
     UNSET,
@@ -76,3 +77,16 @@ def usage(row: dict[str, object]) -> None:
         fields={"title": longest | keep_both, ("votes",): by_name, "start": plain},
     )
     Policy(groups={"when": (("start", "end"), None)}, deletes=keep_both, deleted="deleted_at", unit="record")
+
+
+def variables(task: Task, times: dict[str, datetime], m: Merged[Task]) -> None:
+    """What was put into variables first has the types that users get."""
+    merge(task, task, task, at=(times, times))
+    answers = {}
+    for conflict in m.conflicts:
+        answers[conflict.path] = conflict.candidates[0]
+    assert_type(m.resolve(answers), Merged[Task])
+    fields = {"title": longest, "votes": counter}
+    Policy(fields=fields)
+    deleted: Task | UnsetType = task
+    assert_type(merge(task, deleted, task).value, Task | UnsetType)

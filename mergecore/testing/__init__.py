@@ -2,9 +2,10 @@
 
 ::
 
-    from hypothesis import given, strategies as st
+    from hypothesis import given, settings, strategies as st
     from mergecore.testing import cases, check
 
+    @settings(deadline=None)
     @given(cases(st.just(Policy(default=my_strategy | lww))))
     def test_my_strategy_keeps_the_laws(case):
         check(case)
