@@ -235,14 +235,14 @@ def unknown_keys(value: Any, raw: Any, path: tuple[Any, ...] = ()) -> list[tuple
 
 def _row(value: Any, fields: tuple[Field, ...]) -> Any:
     """A row or an object with attributes as a dictionary by encoded name; SQL's 0 and 1 as booleans."""
-    if isinstance(value, (str, bytes, int, float, list, tuple, dict, type(None))):
+    if isinstance(value, (str, bytes, int, float, list, tuple, type(None))):
         return value
     if isinstance(value, Mapping) or hasattr(value, "keys"):
         row = {key: value[key] for key in value.keys()}  # noqa: SIM118 - sqlite3.Row is no mapping
     else:
         row = {f.key: getattr(value, f.name) for f in fields if hasattr(value, f.name)}
     for f in fields:
-        if f.key in row and type(row[f.key]) is int and row[f.key] in (0, 1) and validate(row[f.key], f.type):
+        if type(row.get(f.key)) is int and row[f.key] in (0, 1) and validate(row[f.key], f.type):
             row[f.key] = bool(row[f.key])
     return row
 

@@ -6,8 +6,10 @@ Works on hashable identities (``values.identity``), never on the values themselv
 from __future__ import annotations
 
 from bisect import bisect_left
+from collections import Counter
 from collections.abc import Hashable, Sequence
-from typing import NamedTuple, TypeVar
+from itertools import accumulate
+from typing import NamedTuple, TypeAlias, TypeVar
 
 __all__ = ["Edits", "edits", "match", "merge_order", "supersequence"]
 
@@ -15,23 +17,37 @@ K = TypeVar("K", bound=Hashable)
 
 
 def match(a: Sequence[Hashable], b: Sequence[Hashable]) -> list[tuple[int, int]]:
-    """A longest common subsequence, as pairs of indexes that rise on both sides.
+    """A longest common subsequence, as pairs of indexes that rise on both sides. Exact.
 
-    Exact: Hunt and Szymanski 1977 after trimming equal ends; O((r + n) log n) for r pairs of equal elements, so
-    O(n log n) where elements are distinct.
+    Equal ends are trimmed, and what the other side lacks is left out. Then, where elements are rarely repeated, Hunt and
+    Szymanski 1977: O((r + n) log n) for r pairs of equals. Else bit-parallel (Hyyrö 2004) on Python's integers:
+    O(nm / w) for words of w bits, in space O(m + nm / w) up to ``_ROWS`` bits, beyond by halves (Hirschberg 1975).
     """
     start, end_a, end_b = 0, len(a), len(b)
     while start < end_a and start < end_b and a[start] == b[start]:
         start += 1
     while end_a > start and end_b > start and a[end_a - 1] == b[end_b - 1]:
         end_a, end_b = end_a - 1, end_b - 1
+    in_a, in_b = Counter(a[start:end_a]), Counter(b[start:end_b])
+    left_a = [i for i in range(start, end_a) if a[i] in in_b]
+    left_b = [j for j in range(start, end_b) if b[j] in in_a]
+    pairs = sum(n * in_b[element] for element, n in in_a.items())
+    find = _sparse if pairs <= 16 * (len(left_a) + len(left_b)) else _dense
+    middle = [(left_a[i], left_b[j]) for i, j in find([a[i] for i in left_a], [b[j] for j in left_b])]
+    head = [(i, i) for i in range(start)]
+    tail = [(end_a + i, end_b + i) for i in range(len(a) - end_a)]
+    return head + middle + tail
+
+
+def _sparse(a: Sequence[Hashable], b: Sequence[Hashable]) -> list[tuple[int, int]]:
+    """Hunt and Szymanski's: of all pairs of equal elements, a longest rising chain."""
     where: dict[Hashable, list[int]] = {}
-    for j in range(end_b - 1, start - 1, -1):  # falling, so that one element of a is used once
+    for j in range(len(b) - 1, -1, -1):  # falling, so that one element of a is used once
         where.setdefault(b[j], []).append(j)
     ends: list[int] = []  # ends[k]: the smallest j that a chain of k + 1 pairs can end with
-    chains: list[tuple[int, int, object]] = []
-    for i in range(start, end_a):
-        for j in where.get(a[i], ()):
+    chains: list[_Link] = []
+    for i, element in enumerate(a):
+        for j in where.get(element, ()):
             k = bisect_left(ends, j)
             link = (i, j, chains[k - 1] if k else None)
             if k == len(ends):
@@ -39,14 +55,68 @@ def match(a: Sequence[Hashable], b: Sequence[Hashable]) -> list[tuple[int, int]]
                 chains.append(link)
             else:
                 ends[k], chains[k] = j, link
-    middle: list[tuple[int, int]] = []
-    chain: object = chains[-1] if chains else None
-    while isinstance(chain, tuple):
-        middle.append(chain[:2])
+    pairs: list[tuple[int, int]] = []
+    chain: _Link | None = chains[-1] if chains else None
+    while chain is not None:
+        pairs.append(chain[:2])
         chain = chain[2]
-    head = [(i, i) for i in range(start)]
-    tail = [(end_a + i, end_b + i) for i in range(len(a) - end_a)]
-    return head + middle[::-1] + tail
+    return pairs[::-1]
+
+
+_Link: TypeAlias = "tuple[int, int, _Link | None]"
+
+_ROWS = 1 << 28  # bits of all rows together: 32 MiB
+
+
+def _dense(a: Sequence[Hashable], b: Sequence[Hashable]) -> list[tuple[int, int]]:
+    """Bit-parallel: of each row, which columns add one to the length (a zero bit)."""
+    if not a or not b:
+        return []
+    if len(a) > 1 and len(a) * len(b) > _ROWS:
+        half = len(a) // 2
+        before = _gains(_rows(a[:half], b)[0], len(b))
+        after = _gains(_rows(a[half:][::-1], b[::-1])[0], len(b))[::-1]
+        cut = max(range(len(b) + 1), key=lambda j: before[j] + after[j])
+        return _dense(a[:half], b[:cut]) + [(half + i, cut + j) for i, j in _dense(a[half:], b[cut:])]
+    _, rows = _rows(a, b, keep=True)
+    pairs: list[tuple[int, int]] = []
+    i, j = len(a) - 1, len(b) - 1
+    while i >= 0 and j >= 0:
+        if rows[i] >> j & 1:
+            j -= 1
+        else:
+            if i == 0 or rows[i - 1] >> j & 1:
+                pairs.append((i, j))
+                j -= 1
+            i -= 1
+    return pairs[::-1]
+
+
+def _rows(a: Sequence[Hashable], b: Sequence[Hashable], keep: bool = False) -> tuple[int, list[int]]:
+    """The last row, and all of them if they are to be kept."""
+    where: dict[Hashable, list[int]] = {}
+    for j, element in enumerate(b):
+        where.setdefault(element, []).append(j)
+    width = len(b) // 8 + 1
+    masks: dict[Hashable, int] = {}
+    for element in set(a) & where.keys():
+        bits = bytearray(width)
+        for j in where[element]:
+            bits[j >> 3] |= 1 << (j & 7)
+        masks[element] = int.from_bytes(bits, "little")
+    full = row = (1 << len(b)) - 1
+    rows: list[int] = []
+    for element in a:
+        hit = row & masks.get(element, 0)
+        row = ((row + hit) | (row - hit)) & full
+        if keep:
+            rows.append(row)
+    return row, rows
+
+
+def _gains(row: int, width: int) -> list[int]:
+    """The lengths that a row stands for, up to each column."""
+    return [0, *accumulate(bit == "0" for bit in reversed(f"{row:0{width}b}"))]
 
 
 class Edits(NamedTuple):

@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from mergecore import sequence
 from mergecore.sequence import edits, match, merge_order, supersequence
 
 WORDS = st.text("abc", max_size=8)
@@ -27,7 +28,11 @@ def lcs(a: str, b: str) -> int:
 
 
 def assert_match_is_exact(a: str, b: str) -> None:
-    pairs = match(a, b)
+    for find in (match, sequence._sparse, sequence._dense):
+        assert_is_longest(find(a, b), a, b)
+
+
+def assert_is_longest(pairs: list[tuple[int, int]], a: str, b: str) -> None:
     assert all(a[i] == b[j] for i, j in pairs)
     assert all(x[0] < y[0] and x[1] < y[1] for x, y in itertools.pairwise(pairs))
     assert len(pairs) == lcs(a, b)
@@ -49,6 +54,21 @@ def test_match_is_a_longest_common_subsequence_in_every_small_world() -> None:
 def test_match_is_a_longest_common_subsequence(a: str, b: str) -> None:
     """Longer words over three letters, against the definition."""
     assert_match_is_exact(a, b)
+
+
+@pytest.mark.parametrize("bits", [1, 8, 64])
+def test_match_by_halves_is_as_exact(bits: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """In linear space, past the bits that may be kept; all pairs of short words over two letters."""
+    monkeypatch.setattr(sequence, "_ROWS", bits)
+    words = ["".join(w) for n in range(6) for w in itertools.product("ab", repeat=n)]
+    for a, b in itertools.product(words, words):
+        assert_is_longest(sequence._dense(a, b), a, b)
+
+
+def test_match_of_long_repetitive_lists_ends() -> None:
+    """20,000 elements of two values, one step out of phase: all but one correspond."""
+    a, b = ("ab" * 10_000), ("ba" * 10_000)
+    assert len(match(a, b)) == len(a) - 1
 
 
 @pytest.mark.parametrize(
