@@ -38,7 +38,12 @@ def to_timestamp(moment: datetime | int | float | Timestamp, what: str = "a time
     naive
     ``datetime`` and for anything out of the years 1970 to 9999.
     """
-    if isinstance(moment, Timestamp) and 0 <= moment.millis <= _END:
+    if isinstance(moment, Timestamp):
+        millis, counter, node = moment.millis, moment.counter, moment.node
+        if not (
+            type(millis) is type(counter) is int and isinstance(node, str) and counter >= 0 and 0 <= millis <= _END
+        ):
+            raise InvalidInput(f"{what} is {moment!r}, which is no moment of the years 1970 to 9999")
         return moment
     if isinstance(moment, datetime):
         if moment.utcoffset() is None:

@@ -32,6 +32,7 @@ __all__ = [
     "is_record",
     "origin",
     "substitute",
+    "text_of",
     "unknown_keys",
     "validate",
     "values_of",
@@ -82,11 +83,19 @@ def _fields_of(kind: Any) -> tuple[Field, ...] | None:
         given = dict(zip(getattr(cls, "__parameters__", ()), typing.get_args(kind)))
         return tuple(Field(f.name, f.name, substitute(hints[f.name], given), f.init) for f in dataclasses.fields(cls))
     if typing.is_typeddict(cls):
-        return tuple(Field(name, name, hint) for name, hint in typing.get_type_hints(cls, include_extras=True).items())
+        hints = typing.get_type_hints(cls, include_extras=True)
+        return tuple(Field(name, name, _present(hint)) for name, hint in hints.items())
     if names := getattr(cls, "_fields", None):
         hints = typing.get_type_hints(cls, include_extras=True)
         return tuple(Field(name, name, hints.get(name, Any)) for name in names)
     return None
+
+
+def _present(hint: Any) -> Any:
+    """The type of a TypedDict's field, without what says whether it has to be there."""
+    while typing.get_origin(hint) in (typing.Required, typing.NotRequired):
+        hint = typing.get_args(hint)[0]
+    return hint
 
 
 def substitute(kind: Any, given: Mapping[Any, Any]) -> Any:
@@ -109,11 +118,10 @@ def build(cls: type, values: Mapping[str, Any]) -> Any:
     """A new instance of a record class or NamedTuple; ``values`` by encoded name.
 
     Runs the class's own ``__init__`` and ``__post_init__``, and so raises what they raise; not those of a dataclass
-    with an
-    ``InitVar``, whose value no instance keeps.
+    with an ``InitVar``, whose value no instance keeps, or with an ``__init__`` that is not the generated one.
     """
     given = [f for f in fields_of(cls) or () if f.key in values]
-    bare = _has_init_vars(cls)
+    bare = _is_built_bare(cls)
     made = object.__new__(cls) if bare else cls(**{f.name: values[f.key] for f in given if f.init})
     for f in given:
         if bare or not f.init:
@@ -122,10 +130,11 @@ def build(cls: type, values: Mapping[str, Any]) -> Any:
 
 
 @lru_cache(maxsize=1024)
-def _has_init_vars(cls: type) -> bool:
+def _is_built_bare(cls: Any) -> bool:
     if not dataclasses.is_dataclass(cls):
         return False
-    return any(isinstance(hint, dataclasses.InitVar) for hint in typing.get_type_hints(cls).values())
+    init_vars = any(isinstance(hint, dataclasses.InitVar) for hint in typing.get_type_hints(cls).values())
+    return init_vars or not getattr(cls, "__dataclass_params__").init  # noqa: B009 - typeshed does not know it
 
 
 def convert(value: Any, kind: Any, what: str, error: type[MergeError] = InvalidInput, path: Path = ()) -> Any:
@@ -143,8 +152,8 @@ def convert(value: Any, kind: Any, what: str, error: type[MergeError] = InvalidI
     except msgspec.ValidationError as wrong:
         hint = "; a record that does not exist is UNSET" if value is None else ""
         raise error(f"{what} is no {_name(kind)}: {wrong}{hint}", path + _place(str(wrong))) from wrong
-    except (TypeError, NotImplementedError) as wrong:
-        raise error(f"{what} cannot be converted to {_name(kind)}: {wrong}", path) from wrong
+    except Exception as wrong:  # the model's own code runs here, and that of an object's properties
+        raise error(f"{what} cannot be converted to {_name(kind)}: {text_of(wrong)}", path) from wrong
 
 
 def validate(value: Any, kind: Any) -> str:
@@ -157,7 +166,14 @@ def validate(value: Any, kind: Any) -> str:
         return str(error)
     except (TypeError, NotImplementedError):
         return ""  # a type that msgspec cannot check
+    except Exception as error:  # the model's own code
+        return text_of(error)
     return ""
+
+
+def text_of(error: Exception) -> str:
+    """What an exception says, or else its name."""
+    return str(error) or type(error).__name__
 
 
 def _converted(value: Any, kind: Any, **how: Any) -> Any:
@@ -190,6 +206,7 @@ def _plain(value: Any, enums: bool) -> Any:
 
 def _own_type(kind: type, value: Any) -> Any:
     """A class that msgspec does not know takes its own instances."""
+    kind = origin(kind)
     if isinstance(value, kind):
         return value
     raise msgspec.ValidationError(f"Expected `{kind.__name__}`, got `{type(value).__name__}`")

@@ -19,8 +19,8 @@ K = TypeVar("K", bound=Hashable)
 def match(a: Sequence[Hashable], b: Sequence[Hashable]) -> list[tuple[int, int]]:
     """A longest common subsequence, as pairs of indexes that rise on both sides. Exact.
 
-    Equal ends are trimmed, and what the other side lacks is left out. Then, where elements are rarely repeated, Hunt and
-    Szymanski 1977: O((r + n) log n) for r pairs of equals. Else bit-parallel (Hyyrö 2004) on Python's integers:
+    Equal ends are trimmed, and what the other side lacks is left out. Then, where elements are rarely repeated, Hunt
+    and Szymanski 1977: O((r + n) log n) for r pairs of equals. Else bit-parallel (Hyyrö 2004) on Python's integers:
     O(nm / w) for words of w bits, in space O(m + nm / w) up to ``_ROWS`` bits, beyond by halves (Hirschberg 1975).
     """
     start, end_a, end_b = 0, len(a), len(b)

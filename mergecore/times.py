@@ -41,7 +41,7 @@ class Times:
         """The latest time of what the side changed at or below the path, each by its longest matching prefix."""
         if not self.by_path:
             return self.one
-        times = [self.by_path[path]] if is_group and path in self.by_path else []
+        times = [self.by_path[path]] if is_group and path in self.by_path and not equal(base, side) else []
         for changed, below in _changed(path[:-1] if is_group else path, base, side):
             prefix = next((changed[:n] for n in range(len(changed), -1, -1) if changed[:n] in self.by_path), None)
             times += [] if prefix is None else [self.by_path[prefix]]
@@ -54,10 +54,11 @@ def _changed(path: Path, base: Any, side: Any) -> Iterator[tuple[Path, bool]]:
     """Paths of the smallest things that differ, each with whether it is a list, of which every time below counts; of
     something that came or went, its own path too."""
     was, now = as_map(base), as_map(side)
-    if equal(base, side):
+    if base is side:
         return
     if (was is None and base is not UNSET) or (now is None and side is not UNSET) or (was is None and now is None):
-        yield path, isinstance(base, (list, tuple)) or isinstance(side, (list, tuple))
+        if not equal(base, side):
+            yield path, isinstance(base, (list, tuple)) or isinstance(side, (list, tuple))
         return
     if base is UNSET or side is UNSET:
         yield path, False

@@ -81,6 +81,8 @@ def equal(a: Any, b: Any) -> bool:
                 if not equal(below, b[i]):
                     return False
             return True
+        if is_record(kind):
+            return equal(values_of(a), values_of(b))
     elif kind is bool or type(b) is bool:
         return False
     return identity(a) == identity(b)

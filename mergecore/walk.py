@@ -9,19 +9,20 @@ consulted first. Imports ``errors``, ``paths``, ``policy``, ``records``, ``seque
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple, TypeAlias
 
 import msgspec
 
-from .errors import AnswerError, StrategyError
+from .errors import AnswerError, InvalidInput, StrategyError
 from .paths import Path, Step
 from .policy import Rule, fixed_tuple
-from .records import build, convert, is_record, validate, values_of
+from .records import build, convert, fields_of, is_record, text_of, validate, values_of
 from .sequence import edits, merge_order, supersequence
 from .strategies import Candidate, Conflict, Context, Part, Pass, Strategy, merge_sets
 from .times import Times
-from .values import UNSET, as_map, canonical, equal, identity, larger, same
+from .values import UNSET, as_map, canonical, check_value, equal, identity, larger, same
 
 __all__ = ["Question", "Sides", "Verdict", "Walk"]
 
@@ -115,7 +116,7 @@ class Walk:
                 value = self.decide(part, context, sides)
                 if not isinstance(value, Pass):
                     return self.settled(here, part, context, sides, value, reasons)
-                reasons.append(value.reason)
+                reasons.append(str(value.reason or ""))
         if ours_kept or theirs_kept:
             return self.respelled(sides, ours_kept, theirs_kept)
         if equal(ours, theirs):
@@ -139,6 +140,8 @@ class Walk:
     def answer(self, rule: Rule, path: Path, base: Any) -> Any:
         """A person's answer, as a value of the field's type."""
         value = self.answers[path]
+        if rule.is_group and isinstance(value, dict) and rule.declared is not Any:
+            self.members(tuple(f.key for f in fields_of(rule.declared) or ()), path, Sides(UNSET, UNSET, UNSET), value)
         if value is not UNSET and rule.declared is not Any:
             value = convert(value, rule.declared, "the answer", AnswerError, path)
         self.note(path, "answer", base, value, (), ())
@@ -158,6 +161,11 @@ class Walk:
             raise StrategyError(told, context.path) from error
         if value is Pass:
             raise StrategyError(f"strategy {part.name!r} returned Pass itself: write Pass(reason)", context.path)
+        if part.user is not None:
+            try:
+                check_value(value, f"what strategy {part.name!r} returned")
+            except InvalidInput as error:
+                raise StrategyError(str(error), context.path) from None
         return value
 
     def settled(
@@ -242,6 +250,11 @@ class Walk:
         if not isinstance(sides.ours, dict):
             return self.built(rule, path, sides, values, mark)
         kept = {key: values[key] for key in [*keys, *values] if values[key] is not UNSET}
+        if type(sides.ours) is not dict:  # an OrderedDict, a defaultdict
+            made = copy.copy(sides.ours)
+            made.clear()
+            made.update(kept)
+            kept = made
         return self.combined(rule, path, sides, kept, mark)
 
     def keys(self, maps: Sides) -> list[Any]:
@@ -256,13 +269,10 @@ class Walk:
         """A group's value as values of its members; one that is absent is ``UNSET``."""
         if value is UNSET:
             return dict.fromkeys(members, UNSET)
-        answered = path in self.answers
-        known = [side.keys() for side in (facts.ours, facts.theirs) if side is not UNSET] if answered else []
-        needed = (
-            set(members).intersection(*known) if known else set()
-        )  # an answer says all of it: half would delete half
+        known = [side.keys() for side in (facts.ours, facts.theirs) if side is not UNSET]
+        needed = set(members).intersection(*known) if known else set()  # half of it would delete the other half
         if not isinstance(value, dict) or not needed <= value.keys() <= set(members):
-            error = AnswerError if answered else StrategyError
+            error = AnswerError if path in self.answers else StrategyError
             raise error(f"{value!r} is no value of this group: give a mapping of {', '.join(members)}", path)
         return {member: value.get(member, UNSET) for member in members}
 
@@ -351,7 +361,7 @@ class Walk:
         try:
             return build(type(sides.ours), values)
         except Exception as error:
-            return self.refused(rule, path, sides, _text(error), mark)
+            return self.refused(rule, path, sides, text_of(error), mark)
 
     def refused(self, rule: Rule, path: Path, sides: Sides, wrong: str, mark: _Mark) -> Any:
         """Takes back what was said of the parts: the question is about the whole."""
@@ -374,14 +384,14 @@ class Walk:
             try:
                 build(type(value), values_of(value))
             except Exception as error:
-                return _text(error)
+                return text_of(error)
         return "" if rule.declared is Any else validate(value, rule.declared)
 
     def invariant(self, rule: Rule, context: Context, sides: Sides, wrong: str) -> Any:
         """An open conflict of whole sides, never settled otherwise; a side that is valid by itself is shown."""
         _, ours, theirs = sides
         invalid = [bool(self.invalid(rule, side)) for side in (ours, theirs)]
-        already = " and ".join(name for name, bad in zip(self.asked.names, invalid) if bad)
+        already = " and ".join(sorted(name for name, bad in zip(self.asked.names, invalid) if bad))
         shown = self.shown(context, sides) if invalid[0] == invalid[1] else theirs if invalid[0] else ours
         detail = f"{wrong} (already so in {already})" if already else wrong
         return self.conflict(context, sides, rule.strategy, "invariant", shown, detail)
@@ -428,10 +438,6 @@ class Walk:
         if self.verdicts is not None:
             lost = tuple(c for c in said if not equal(c.value, value))
             self.verdicts.append(Verdict(path, decided_by, base, value, lost, "; ".join(filter(None, reasons))))
-
-
-def _text(error: Exception) -> str:
-    return str(error) or type(error).__name__
 
 
 _Mark: TypeAlias = tuple[int, int]

@@ -251,13 +251,12 @@ class _Maker:
                 elif not self.typed and not self.tape.below(8):
                     out[name] = self.tape.one(_SCALARS)  # retyped
                 else:
-                    held = out.get(name, UNSET)
-                    out[name] = _EDITS[name](self, held) if held is not UNSET else _KINDS[name](self)
+                    out[name] = _KINDS[name](self, out[name]) if name in out else _KINDS[name](self)
         if not self.typed and not self.tape.below(8):
             out[self.fresh(side)] = self.tape.one(_SCALARS)
-        if not self.typed and not self.tape.below(10):
-            moved = self.tape.one(list(out)) if out else None
-            out = {**{k: v for k, v in out.items() if k != moved}, **({moved: out[moved]} if moved is not None else {})}
+        if out and not self.typed and not self.tape.below(10):
+            moved = self.tape.one(list(out))
+            out[moved] = out.pop(moved)
         return out
 
     def elements(self, held: list[Any], make: Callable[[str], Any], change: Callable[[Any], Any]) -> list[Any]:
@@ -350,7 +349,6 @@ _KINDS: dict[str, Callable[..., Any]] = {
     maker.tape.one((None, None, 7, 8)), "low": lambda maker, held=0: maker.tape.below(4), "high": lambda maker, held=0:
     3 + maker.tape.below(3),
 }  # fmt: skip
-_EDITS = _KINDS
 _TIMES = (
     None,
     None,
