@@ -35,8 +35,7 @@ def to_timestamp(moment: datetime | int | float | Timestamp, what: str = "a time
     """A ``Timestamp`` of an aware ``datetime``, epoch milliseconds or a ``Timestamp``.
 
     What is finer than a millisecond goes into the counter, so that the order is kept. Raises ``InvalidInput`` for a
-    naive
-    ``datetime`` and for anything out of the years 1970 to 9999.
+    naive ``datetime`` and for anything out of the years 1970 to 9999.
     """
     if isinstance(moment, Timestamp):
         millis, counter, node = moment.millis, moment.counter, moment.node

@@ -1,8 +1,8 @@
 """JSON text: read so that nothing of it gets lost, written back as its author had it.
 
 Numbers keep their text (``1.10``, ``1e3``, ``-0``) and are exact; a ``Style`` is what a document looks like apart from
-its value; ``respelled`` puts a record in the words of documents that it comes from. Imports ``errors``,
-``records``, ``sequence`` and ``values``.
+its value; ``respelled`` puts a record in the words of documents that it comes from. Imports ``errors``, ``records``,
+``sequence`` and ``values``.
 """
 
 from __future__ import annotations

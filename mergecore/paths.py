@@ -1,9 +1,8 @@
 """Paths: where in a record something is.
 
-A path is a tuple of steps: a name or a map's key (``str`` in JSON), a list's index or a keyed
-member's key, a ``Slice`` of the base. ``()`` is the whole record. The text form is
-sugar: ``address.zip``, ``items[7].qty``, ``items[2:4]``; in names ``~`` ``.`` ``[`` are written
-``~0`` ``~1`` ``~2`` (as in RFC 6901), and an empty name ``~3``. Imports msgspec.
+A path is a tuple of steps: a name or a map's key (``str`` in JSON), a list's index or a keyed member's key, a ``Slice``
+of the base. ``()`` is the whole record. The text form is sugar: ``address.zip``, ``items[7].qty``, ``items[2:4]``; in
+names ``~`` ``.`` ``[`` are written ``~0`` ``~1`` ``~2`` (as in RFC 6901), and an empty name ``~3``. Imports msgspec.
 """
 
 from __future__ import annotations
@@ -64,8 +63,8 @@ def format_path(path: Path) -> str:
 def parse_path(text: str | Path) -> Path:
     """The path that ``text`` stands for; a tuple is already one.
 
-    In brackets, digits are a list's index (or an integer key), ``2:4`` is a slice, anything else a key.
-    Raises ``ValueError`` for text that is no path.
+    In brackets, digits are a list's index (or an integer key), ``2:4`` is a slice, anything else a key. Raises
+    ``ValueError`` for text that is no path.
     """
     return _parse(text, pattern=False)
 

@@ -2,10 +2,8 @@
 
 A ``Policy`` is read together with a model's annotations, once, into a tree of ``Rule``s; the walk goes down it beside
 the values. Precedence, most literal steps first within each: ``Policy.fields``, ``Annotated[T, strategy]``, a nested
-model's
-``__merge__``, ``Policy.default``, the model's own ``__merge__``, ``DEFAULT``. Imports ``errors``, ``paths``,
-``records`` and
-``strategies``.
+model's ``__merge__``, ``Policy.default``, the model's own ``__merge__``, ``DEFAULT``. Imports ``errors``, ``paths``,
+``records`` and ``strategies``.
 """
 
 from __future__ import annotations
@@ -169,10 +167,10 @@ class GroupRule(NamedTuple):
 class Rule:
     """What governs one place of a document. Children are made when first asked for, so that recursive models end.
 
-    ``strategy`` is what decides here; ``own`` is true where it was put on this place or one above it, false where it
-    is a default. ``declared`` is the type with its annotations. ``at(value)`` is the rule for the type that the value
-    has; only there ``by_field`` (a record under a default: always walked by field), ``whole`` (one unit, which
-    structural parts leave alone), ``deleted`` and ``groups`` mean something.
+    ``strategy`` is what decides here; ``own`` is true where it was put on this place or one above it, false where it is
+    a default. ``declared`` is the type with its annotations. ``at(value)`` is the rule for the type that the value has;
+    only there ``by_field`` (a record under a default: always walked by field), ``whole`` (one unit, which structural
+    parts leave alone), ``deleted`` and ``groups`` mean something.
     """
 
     __slots__ = (

@@ -1,8 +1,8 @@
 """Reading and building records: the one place that knows what a model's fields are.
 
-Structs and dataclasses are records; a NamedTuple and a TypedDict have declared fields too, but are
-containers that a structural strategy opens. Fields go by their encoded names (msgspec's ``rename``).
-Imports ``msgspec``, the standard library and ``errors``.
+Structs and dataclasses are records; a NamedTuple and a TypedDict have declared fields too, but are containers that a
+structural strategy opens. Fields go by their encoded names (msgspec's ``rename``). Imports ``msgspec``, the standard
+library and ``errors``.
 """
 
 from __future__ import annotations
@@ -140,8 +140,8 @@ def _is_built_bare(cls: Any) -> bool:
 def convert(value: Any, kind: Any, what: str, error: type[MergeError] = InvalidInput, path: Path = ()) -> Any:
     """``value`` (a row, an ORM object, a dictionary, plain JSON) as an instance of ``kind``.
 
-    Raises ``error``, which names ``what`` and the place, where it does not fit. Keys that the
-    model does not know are left out, as msgspec does.
+    Raises ``error``, which names ``what`` and the place, where it does not fit. Keys that the model does not know are
+    left out, as msgspec does.
     """
     if value is UNSET or (isinstance(kind, type) and is_record(kind) and isinstance(value, kind)):
         return value

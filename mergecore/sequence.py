@@ -171,9 +171,9 @@ def supersequence(a: Sequence[Hashable], b: Sequence[Hashable]) -> list[tuple[in
 def merge_order(base: Sequence[K], ours: Sequence[K], theirs: Sequence[K]) -> list[K]:
     """One order of the distinct keys of all three sides.
 
-    The keys that all have keep their order, or take that of the one side that changed it; a key that is new on a
-    side follows the key it followed there. Where both reordered, or add in one place, ``ours`` comes first: the caller
-    hands in the sides in canonical order.
+    The keys that all have keep their order, or take that of the one side that changed it; a key that is new on a side
+    follows the key it followed there. Where both reordered, or add in one place, ``ours`` comes first: the caller hands
+    in the sides in canonical order.
     """
     if ours == theirs and len(ours) >= len(base) and set(base) <= set(ours):
         return list(ours)

@@ -339,8 +339,8 @@ class Group(msgspec.Struct, frozen=True):
 def group(name: str, strategy: Strategy | Resolver | None = None) -> Group:
     """In ``Annotated``: this field and the others of the same name, beside it, are one fact and one field.
 
-    They are compared, decided and shown together (street, zip and city; amount and currency; start and end), so that
-    no record mixes two people's halves. The strategy (unless given, the default) sees a mapping of members.
+    They are compared, decided and shown together (street, zip and city; amount and currency; start and end), so that no
+    record mixes two people's halves. The strategy (unless given, the default) sees a mapping of members.
     """
     if not isinstance(name, str) or not name:
         raise PolicyError("group(name): the name is a text that is not empty")

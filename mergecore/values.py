@@ -1,9 +1,9 @@
 """Equality and order of values.
 
-*Equality* decides whether somebody changed something: missing, ``None`` and empty are three things, a
-boolean never equals a number, ``1`` equals ``1.0``, NaN equals NaN, maps compare without regard to the order
-of their keys. The *canonical order* is finer: total on spellings, so that every tie has one winner on every
-device. Both are linear in the size of the values. Imports ``errors``, ``paths`` and ``records``.
+*Equality* decides whether somebody changed something: missing, ``None`` and empty are three things, a boolean never
+equals a number, ``1`` equals ``1.0``, NaN equals NaN, maps compare without regard to the order of their keys. The
+*canonical order* is finer: total on spellings, so that every tie has one winner on every device. Both are linear in the
+size of the values. Imports ``errors``, ``paths`` and ``records``.
 """
 
 from __future__ import annotations

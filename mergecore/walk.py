@@ -413,9 +413,7 @@ class Walk:
         return tuple(sorted(both, key=lambda c: (canonical(c.value), c.name), reverse=True))
 
     def shown(self, context: Context, sides: Sides) -> Any:
-        """The later side; without times, one side for the whole merge, so that no mixture is shown that nobody
-        wrote.
-        """
+        """The later side; without times, one for the whole merge: no mixture is shown that nobody wrote."""
         _, ours, theirs = sides
         mine, other = context.times
         if mine is not None and other is not None:

@@ -132,8 +132,8 @@ def _reordered(was: list[Any], now: list[Any]) -> bool:
 
 
 def _one_side_is_shown_without_times(case: Case) -> None:
-    """Without times no mixture is shown that nobody wrote: one side in every open conflict (an edit against a
-    deletion: the edit).
+    """Without times no mixture is shown that nobody wrote: one side in every open conflict (an edit against a deletion:
+    the edit).
     """
     merged = case.merge(at=None)
     values = {v.path: v.value for v in merged.explain()}
@@ -298,9 +298,7 @@ class _Conservation:
             assert key in now or key not in mine or key not in other, f"{where}: {key!r}, which nobody touched, is gone"
 
     def walked_on(self, rule: Rule, path: Path, value: Any, sides: tuple[Any, ...]) -> bool:
-        """Whether ``value`` went into what it and the element that the other side has in the same place were merged
-        to.
-        """
+        """Whether ``value`` went into what it and the other side's element in the same place were merged to."""
         was, mine, other, now = sides
         for x, z in [(value, z) for z in other] if any(x is value for x in mine) else [(z, value) for z in mine]:
             for i, element in enumerate(was):
