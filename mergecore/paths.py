@@ -77,6 +77,8 @@ def parse_pattern(text: str | Path) -> Path:
 def _parse(text: str | Path, pattern: bool) -> Path:
     if isinstance(text, tuple):
         return text
+    if not isinstance(text, str):
+        raise ValueError(f"{text!r} is no path: give a text, or a tuple of steps")
     steps: list[Step] = []
     at = 0
     while at < len(text):

@@ -109,6 +109,8 @@ def _pattern(path: str | Path) -> Path:
 
 
 def _strategy(path: str | Path, value: Any) -> Strategy:
+    if not _pattern(path):
+        raise PolicyError("a strategy for the whole record is Policy(default=...)")
     try:
         return as_strategy(value)
     except PolicyError as error:
@@ -116,6 +118,8 @@ def _strategy(path: str | Path, value: Any) -> Strategy:
 
 
 def _members(path: str | Path, group: Any) -> tuple[tuple[str, ...], Strategy | None]:
+    if not _pattern(path) or not isinstance(_pattern(path)[-1], str):
+        raise PolicyError(f"a group has a name, which {path!r} does not end in", _pattern(path))
     valid = isinstance(group, (tuple, list)) and len(group) == 2 and isinstance(group[0], (tuple, list))
     if not valid or not group[0] or not all(isinstance(name, str) for name in group[0]):
         raise PolicyError(f'a group is (("start", "end"), strategy), not {group!r}', _pattern(path))
@@ -220,8 +224,17 @@ class Rule:
             self, type=kind, declared=self.declared, strategy=self.strategy, own=self.own, whole=self.whole,
             is_group=self.is_group, deleted=self.deleted, _depth=self._depth, _patterns=self._patterns,
         )  # fmt: skip
-        if record and not root and (policy := self._policies.get(origin(kind).__name__) or _merge_of(kind)):
-            rule._patterns += _patterns(policy, _NESTED, self._depth)
+        if (
+            record
+            and (not root or kind != self.type)
+            and (policy := self._policies.get(origin(kind).__name__) or _merge_of(kind))
+        ):
+            nested = _patterns(policy, _NESTED, self._depth)
+            for p in nested:
+                _check(kind, p.steps[:-1] if p.members else p.steps)
+            if policy.deleted:
+                _check(kind, (policy.deleted,))
+            rule._patterns += nested
             if policy.default and not self.own:  # comes before all that the outer model's own policy says
                 rule._patterns = tuple(p for p in rule._patterns if p.members or p.rank[0] != _OWN)
             rule._default = _given(policy.default) or self._default
@@ -231,7 +244,7 @@ class Rule:
                 rule.strategy = rule._default
                 rule.whole = policy.unit == "record"
         rule.by_field = (record or root) and not self.own and not rule.whole
-        if record or issubclass(cls, dict):
+        if record or issubclass(cls, dict) or hasattr(cls, "_fields"):
             rule.groups = rule._grouped()
         return rule
 
@@ -260,6 +273,8 @@ class Rule:
             for member in members:
                 if known and member not in known:
                     raise PolicyError(f"group {name!r}: {_no_field(self.type, member, known)}", (name,))
+                if member == self.deleted:
+                    raise PolicyError(f"says that the record is deleted: it cannot be in the group {name!r}", (member,))
                 if taken.setdefault(member, name) != name:
                     raise PolicyError(f"is in two groups, {taken[member]!r} and {name!r}", (member,))
                 if any(p.steps == (member,) and not p.members for p in self._patterns):

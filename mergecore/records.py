@@ -13,7 +13,7 @@ import decimal
 import re
 import typing
 import uuid
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from enum import Enum
 from functools import lru_cache
 from typing import Any, NamedTuple, TypeVar
@@ -43,6 +43,15 @@ _NATIVE = (
 )  # fmt: skip
 
 
+_PLAIN: dict[type, Callable[[Any], Any]] = {
+    datetime.datetime: lambda value: datetime.datetime.combine(value.date(), value.timetz()),
+    datetime.date: lambda value: datetime.date(value.year, value.month, value.day),
+    uuid.UUID: lambda value: uuid.UUID(int=value.int),
+    decimal.Decimal: decimal.Decimal,
+    float: float,
+}
+
+
 class Field(NamedTuple):
     """One field of a model."""
 
@@ -69,7 +78,11 @@ def fields_of(kind: Any) -> tuple[Field, ...] | None:
     if not isinstance(cls, type):
         return None
     if issubclass(cls, (msgspec.Struct, tuple, dict)) or hasattr(cls, "__dataclass_fields__"):
-        return _fields_of(kind)
+        try:
+            return _fields_of(kind)
+        except NameError as error:  # imported for type checkers alone
+            unread = f"{cls.__name__} has annotations that cannot be read: {error}; define or import it at run time"
+            raise InvalidInput(unread) from error
     return None
 
 
@@ -194,6 +207,10 @@ def _plain(value: Any, enums: bool) -> Any:
     """A value without unset keys, or with its enum members by value; itself where there is nothing to do."""
     if isinstance(value, Enum):
         return value.value if enums else value
+    if enums and type(value) not in _PLAIN:  # msgspec knows no subclasses of a datetime, and the like
+        for kind, plain in _PLAIN.items():
+            if isinstance(value, kind):
+                return plain(value)
     if isinstance(value, dict):
         changed = {_plain(k, enums): _plain(v, enums) for k, v in value.items() if v is not UNSET}
         alike = len(changed) == len(value) and all(a is b for a, b in zip(changed.values(), value.values()))
@@ -254,7 +271,7 @@ def _row(value: Any, fields: tuple[Field, ...]) -> Any:
     """A row or an object with attributes as a dictionary by encoded name; SQL's 0 and 1 as booleans."""
     if isinstance(value, (str, bytes, int, float, list, tuple, type(None))):
         return value
-    if isinstance(value, Mapping) or hasattr(value, "keys"):
+    if isinstance(value, Mapping) or (hasattr(value, "__getitem__") and callable(getattr(value, "keys", None))):
         row = {key: value[key] for key in value.keys()}  # noqa: SIM118 - sqlite3.Row is no mapping
     else:
         row = {f.key: getattr(value, f.name) for f in fields if hasattr(value, f.name)}

@@ -115,12 +115,17 @@ class Part(msgspec.Struct, frozen=True):
     """The value holds what both sides did, so nothing is lost even where it equals one of them."""
 
     def __eq__(self, other: object) -> bool:
-        return isinstance(other, Part) and (self.name, self.params, self.user) == (other.name, other.params, other.user)
+        return isinstance(other, Part) and self._key() == other._key()
 
     def __hash__(self) -> int:
         return hash((self.name, self.params))
 
+    def _key(self) -> tuple[Any, ...]:
+        return (self.name, self.params, self.user, self.needs_base)
+
     def __str__(self) -> str:
+        if self.user is not None:
+            return self.name
         structural_or_called = self.params or self.opens
         return f"{self.name}({', '.join(map(repr, self.params))})" if structural_or_called else self.name
 
@@ -179,7 +184,7 @@ def _user(name: str, function: Callable[..., Any], needs_base: bool, context: bo
     except ValueError:  # a function that does not tell
         pass
     decide: Decide = function if context else lambda base, ours, theirs, _: function(base, ours, theirs)
-    return Strategy((Part(name, decide=decide, user=function, needs_base=needs_base),))
+    return Strategy((Part(name, ("context",) * context, decide, user=function, needs_base=needs_base),))
 
 
 def _one(name: str, decide: Decide, *params: Any, **more: Any) -> Strategy:

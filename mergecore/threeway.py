@@ -14,7 +14,7 @@ from .policy import Policies, member_for, rule_for
 from .records import convert, is_record
 from .strategies import Candidate, Conflict
 from .times import Moment, Moments, times_of
-from .values import UNSET, UnsetType, as_map, check_depth, check_value, same
+from .values import UNSET, UnsetType, as_map, check_depth, check_value, same, shape
 from .walk import Question, Sides, Verdict, Walk
 
 __all__ = ["Merged", "merge"]
@@ -52,15 +52,18 @@ class Merged(Generic[T]):
         A path answers everything at or below it; what is left unanswered stays open. Raises ``AnswerError`` for a path
         where nothing is open, for a candidate of another conflict, and for a value that the field's type does not take.
         """
+        if not isinstance(answers, Mapping):
+            raise AnswerError("answers are a mapping: {path: answer}")
+        questions = {c.path: c for c in self.conflicts}
+        open_below = {c.path[:n] for c in self.conflicts for n in range(len(c.path) + 1)}
         given: dict[Path, Any] = {}
         for text, answer in answers.items():
             path = _path(text)
-            open_here = [c for c in self.conflicts if c.path[: len(path)] == path]
-            if not open_here:
+            if path not in open_below:
                 listed = ", ".join(format_path(c.path) or "the record, ()" for c in self.conflicts) or "nothing"
                 raise AnswerError(f"no question is open there; open: {listed}", path)
             if isinstance(answer, Candidate):
-                if not any(c.path == path and answer in c.candidates for c in open_here):
+                if path not in questions or answer not in questions[path].candidates:
                     raise AnswerError(
                         "this candidate is of another conflict; give one of this conflict's, or a value", path
                     )
@@ -88,6 +91,8 @@ class Merged(Generic[T]):
         new, old = as_map(self.value), {} if held is UNSET else as_map(held)
         if new is None or old is None:
             raise InvalidInput("patch() is for records, made of fields; here, take .value")
+        if type(held) is not type(self.value) and (config := getattr(self.value, "__struct_config__", None)):
+            new = new if config.tag is None else {config.tag_field: config.tag} | new  # a record of another class
         changed = {key: value for key, value in new.items() if key not in old or not same(value, old[key])}
         return changed | {key: UNSET for key in old if key not in new}
 
@@ -160,14 +165,14 @@ def merge(
         sides = Sides(*(convert(value, model, what) for value, what in zip(sides, called)))
     for value, what in zip(sides, called):
         check_value(value, what)
-    kinds = {type(value) for value in sides if as_map(value) is not None}
+    kinds = {shape(value) for value in sides if as_map(value) is not None}
     if len(kinds) > 1 and model is None:
         listed = " and ".join(sorted(kind.__name__ for kind in kinds))
         raise InvalidInput(f"the sides are of different kinds, {listed}: say which with model=")
     kind: Any = Any if model is None else model
-    present = next((value for value in sides[::-1] if value is not UNSET), UNSET)
-    if not isinstance(model, str) and is_record(type(present)):
-        kind = member_for(kind, type(present))
+    classes = {type(value) for value in sides if value is not UNSET}
+    if not isinstance(model, str) and len(classes) == 1 and is_record(cls := classes.pop()):
+        kind = member_for(kind, cls)
     return _merge(Question(sides, rule_for(kind, policy), names, times_of(at, names)), {})
 
 

@@ -1,17 +1,18 @@
 """When a side changed what.
 
-Imports ``clock``, ``errors``, ``paths`` and ``values``.
+Imports ``clock``, ``errors``, ``paths``, ``policy`` and ``values``.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from datetime import datetime
 from typing import Any, TypeAlias
 
 from .clock import Timestamp, to_timestamp
 from .errors import InvalidInput
 from .paths import ByPath, Path, format_path, parse_path
+from .policy import Rule
 from .values import UNSET, as_map, equal
 
 __all__ = ["Moment", "Moments", "Times", "times_of"]
@@ -37,41 +38,49 @@ class Times:
         elif given is not None:
             self.one = to_timestamp(given, what)
 
-    def latest(self, path: Path, is_group: bool, base: Any, side: Any) -> Timestamp | None:
-        """The latest time of what the side changed at or below the path, each by its longest matching prefix."""
+    def latest(self, rule: Rule, path: Path, base: Any, side: Any) -> Timestamp | None:
+        """The latest time of what the side changed at or below the path, each by its longest matching prefix.
+
+        For a member of a group, its group's time comes after its own. Of a list, every time below counts.
+        """
         if not self.by_path:
             return self.one
-        times = [self.by_path[path]] if is_group and path in self.by_path and not equal(base, side) else []
-        for changed, below in _changed(path[:-1] if is_group else path, base, side):
-            prefix = next((changed[:n] for n in range(len(changed), -1, -1) if changed[:n] in self.by_path), None)
-            times += [] if prefix is None else [self.by_path[prefix]]
-            if below:
-                times += [time for at, time in self.by_path.items() if at[: len(changed)] == changed]
-        return max(times, default=None)
+        time = None
+        for n in range(len(path) + 1):
+            time = self.by_path.get(path[:n], time)
+        found: list[Timestamp | None] = []
+        self._changed(found, rule, path[:-1] if rule.is_group else path, base, side, time)
+        return max((time for time in found if time is not None), default=None)
 
-
-def _changed(path: Path, base: Any, side: Any) -> Iterator[tuple[Path, bool]]:
-    """Paths of the smallest things that differ, each with whether it is a list, of which every time below counts; of
-    something that came or went, its own path too."""
-    was, now = as_map(base), as_map(side)
-    if base is side:
-        return
-    if (was is None and base is not UNSET) or (now is None and side is not UNSET) or (was is None and now is None):
-        if not equal(base, side):
-            yield path, isinstance(base, (list, tuple)) or isinstance(side, (list, tuple))
-        return
-    if base is UNSET or side is UNSET:
-        yield path, False
-    was, now = was or {}, now or {}
-    for key in {**was, **now}:
-        yield from _changed((*path, key), was.get(key, UNSET), now.get(key, UNSET))
+    def _changed(
+        self, found: list[Timestamp | None], rule: Rule, path: Path, base: Any, side: Any, time: Timestamp | None
+    ) -> None:
+        if base is side:
+            return
+        was, now = as_map(base), as_map(side)
+        if (was is None and base is not UNSET) or (now is None and side is not UNSET) or (was is None and now is None):
+            if not equal(base, side):
+                found.append(time)
+                if isinstance(base, (list, tuple)) or isinstance(side, (list, tuple)):
+                    found += [below for at, below in self.by_path.items() if at[: len(path)] == path]
+            return
+        if base is UNSET or side is UNSET:  # it came or went as a whole, too
+            found.append(time)
+        was, now = was or {}, now or {}
+        here = rule.at(base if side is UNSET else side)
+        grouped = {member: name for name, group in here.groups.items() for member in group.members}
+        for key in {**was, **now}:
+            at = (*path, key)
+            inherited = self.by_path.get((*path, grouped[key]), time) if key in grouped else time
+            below = was.get(key, UNSET), now.get(key, UNSET)
+            self._changed(found, here.child(key), at, *below, self.by_path.get(at, inherited))
 
 
 def times_of(at: Any, names: tuple[str, str]) -> tuple[Times, Times]:
     if isinstance(at, Mapping):
         try:
             at = tuple({path: pair[i] for path, pair in at.items()} for i in (0, 1))
-        except (TypeError, IndexError):
+        except (TypeError, IndexError, KeyError):
             raise InvalidInput("at= as a mapping gives each path its two times: {path: (ours, theirs)}") from None
     at = (None, None) if at is None else at
     if not isinstance(at, (tuple, list)) or len(at) != 2:

@@ -10,9 +10,10 @@ from __future__ import annotations
 
 from collections.abc import Hashable, Iterator
 from decimal import Decimal
-from enum import Enum
+from enum import Enum, Flag
 from typing import Any, TypeAlias
 
+import msgspec
 from msgspec import UNSET, UnsetType
 
 from .errors import InvalidInput, TooDeep
@@ -33,6 +34,7 @@ __all__ = [
     "is_number",
     "larger",
     "same",
+    "shape",
 ]
 
 MAX_DEPTH = 200
@@ -41,6 +43,7 @@ MAX_DEPTH = 200
 Number: TypeAlias = int | float | Decimal
 
 _END = object()
+_BYTES = (bytearray, memoryview, msgspec.Raw)
 _ATOMS = frozenset((str, bytes, type(None), bool, int))
 
 
@@ -59,10 +62,23 @@ def as_map(value: Any) -> dict[Any, Any] | None:
     return None
 
 
+def shape(value: Any) -> Any:
+    """What a value is to a merge: ``dict``, ``list``, ``tuple``, ``set`` or a subclass of these; else its class."""
+    cls = type(value)
+    if cls in _ATOMS:
+        return cls
+    for kind in (dict, list, set):
+        if isinstance(value, kind):
+            return kind
+    return tuple if isinstance(value, tuple) and not hasattr(cls, "_fields") else cls
+
+
 def equal(a: Any, b: Any) -> bool:
     """True where nobody would say that anything changed from ``a`` to ``b``."""
     if a is b:
         return True
+    if a is UNSET or b is UNSET:
+        return False
     kind = type(a)
     if kind is type(b):
         if kind in _ATOMS:
@@ -96,7 +112,7 @@ def identity(value: Any) -> Hashable:
     if kind is bool:
         return (bool, value)
     if isinstance(value, Enum):
-        return (kind, value.name)
+        return (kind, _member(value))
     if isinstance(value, (int, float, Decimal)):
         return ("nan",) if _is_nan(value) else value
     if isinstance(value, (set, frozenset)):
@@ -106,11 +122,14 @@ def identity(value: Any) -> Hashable:
         return (named, frozenset([(key, identity(below)) for key, below in fields.items()]))
     if isinstance(value, (list, tuple)):
         return ("list" if isinstance(value, list) else "tuple", *[identity(below) for below in value])
-    try:
-        hash(value)
-    except TypeError:
-        return (kind, repr(value))
+    if isinstance(value, _BYTES):
+        return (kind, bytes(value))
     return value  # type: ignore[no-any-return]
+
+
+def _member(value: Enum) -> str | int:
+    """What tells an enum's member: flags may have none of the names."""
+    return value.value if isinstance(value, Flag) else value.name
 
 
 def canonical(value: Any) -> tuple[tuple[str, str], ...]:
@@ -131,13 +150,16 @@ def canonical(value: Any) -> tuple[tuple[str, str], ...]:
         elif value is _END:
             tokens.append(("", "end"))  # before whatever a longer container goes on with
         elif isinstance(value, Enum):
-            tokens.append((name, value.name))
+            tokens.append((name, str(_member(value))))
         elif (fields := as_map(value)) is not None:
             below = [part for pair in fields.items() for part in pair]
         elif isinstance(value, (list, tuple)):
             below = list(value)
         elif isinstance(value, (set, frozenset)):
-            below = sorted(value, key=canonical)
+            parts = [part for element in sorted(map(canonical, value)) for part in element]
+            tokens += [(name, ""), *parts, ("", "end")]
+        elif isinstance(value, _BYTES):
+            tokens.append((name, repr(bytes(value))))
         else:
             long = isinstance(value, int) and value.bit_length() > 10_000  # more digits than str() writes
             tokens.append(
@@ -185,10 +207,20 @@ def check_depth(value: Any, what: str) -> None:
 
 
 def check_value(value: Any, what: str) -> None:
-    """Raises ``TooDeep`` as ``check_depth`` does, and ``InvalidInput`` for an object whose text is but its address."""
+    """Raises ``TooDeep`` as ``check_depth`` does, ``InvalidInput`` for an object that cannot be compared or ordered.
+
+    Such is one that has no hash, or whose text is but its address.
+    """
     for leaf, path in _leaves(value, what):
-        if type(leaf).__repr__ is object.__repr__:  # type: ignore[comparison-overlap]
-            name = type(leaf).__qualname__
+        if isinstance(leaf, _BYTES) or is_number(leaf):
+            continue
+        name = type(leaf).__qualname__
+        try:
+            hash(leaf)
+            told = repr(leaf) if type(leaf).__repr__ is not object.__repr__ else ""  # type: ignore[comparison-overlap]
+        except Exception:  # its own code
+            told = ""
+        if not told:
             raise InvalidInput(
                 f"{what} holds a {name}, which cannot be looked into: give a dictionary, or model=", path
             )

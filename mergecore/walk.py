@@ -15,14 +15,14 @@ from typing import Any, NamedTuple, TypeAlias
 
 import msgspec
 
-from .errors import AnswerError, InvalidInput, StrategyError
+from .errors import AnswerError, InvalidInput, PolicyError, StrategyError
 from .paths import Path, Step
 from .policy import Rule, fixed_tuple
 from .records import build, convert, fields_of, is_record, text_of, validate, values_of
 from .sequence import edits, merge_order, supersequence
 from .strategies import Candidate, Conflict, Context, Part, Pass, Strategy, merge_sets
 from .times import Times
-from .values import UNSET, as_map, canonical, check_value, equal, identity, larger, same
+from .values import UNSET, as_map, canonical, check_value, equal, identity, larger, same, shape
 
 __all__ = ["Question", "Sides", "Verdict", "Walk"]
 
@@ -44,8 +44,8 @@ class Sides(NamedTuple):
 
     def as_maps(self) -> Sides:
         """Three dictionaries, of maps or records; that of a base of another kind is empty."""
-        kind = type(self.ours)
-        return self.each(lambda side: (as_map(side) or {}) if type(side) is kind else {})
+        kind = shape(self.ours)
+        return self.each(lambda side: (as_map(side) or {}) if shape(side) is kind else {})
 
 
 class Verdict(msgspec.Struct, frozen=True):
@@ -86,7 +86,7 @@ class Walk:
     def node(self, rule: Rule, path: Path, sides: Sides, unit: bool = False) -> Any:
         """The value of one place. ``unit``: structural parts leave it whole."""
         if path in self.answers:
-            return self.answer(rule, path, sides.base)
+            return self.answer(rule, path, sides)
         base, ours, theirs = sides
         ours_kept, theirs_kept = equal(base, ours), equal(base, theirs)
         if ours_kept and same(base, ours):
@@ -99,11 +99,14 @@ class Walk:
             return self.agreed(path, sides)
         if ours is UNSET or theirs is UNSET:
             return self.deletion(rule, path, sides)
-        here = rule.at(ours) if type(ours) is type(theirs) else rule
+        here = rule.at(ours) if shape(ours) is shape(theirs) else rule
         unit = unit or here.whole
         if here.by_field and not unit and self.alike(sides):
             return self.open_map(here, path, sides)
         context = None
+        if unit and here.deleted and not (ours_kept or theirs_kept):
+            if (ours_gone := self.soft_deleted(here.deleted, sides)) is not None:
+                return self.against(here, self.context(here, path, sides), sides, ours_gone)
         reasons: list[str] = []
         for part in here.strategy.parts:
             if part.decide is None:
@@ -111,8 +114,6 @@ class Walk:
                     return opening(here, path, sides)
             elif not ours_kept and not theirs_kept:
                 context = context or self.context(here, path, sides)
-                if unit and here.deleted and (ours_gone := self.soft_deleted(here.deleted, sides)) is not None:
-                    return self.against(here, context, sides, ours_gone)
                 value = self.decide(part, context, sides)
                 if not isinstance(value, Pass):
                     return self.settled(here, part, context, sides, value, reasons)
@@ -137,14 +138,14 @@ class Walk:
         self.note(path, "equal", sides.base, value, (), ())
         return value
 
-    def answer(self, rule: Rule, path: Path, base: Any) -> Any:
-        """A person's answer, as a value of the field's type."""
+    def answer(self, rule: Rule, path: Path, sides: Sides) -> Any:
+        """A person's answer: what a side has, or a value of the field's type."""
         value = self.answers[path]
         if rule.is_group and isinstance(value, dict) and rule.declared is not Any:
             self.members(tuple(f.key for f in fields_of(rule.declared) or ()), path, Sides(UNSET, UNSET, UNSET), value)
-        if value is not UNSET and rule.declared is not Any:
+        if rule.declared is not Any and not any(value is side for side in (UNSET, *sides)):
             value = convert(value, rule.declared, "the answer", AnswerError, path)
-        self.note(path, "answer", base, value, (), ())
+        self.note(path, "answer", sides.base, value, (), ())
         return value
 
     # ---- parts
@@ -187,7 +188,11 @@ class Walk:
     def deletion(self, rule: Rule, path: Path, sides: Sides) -> Any:
         """An edit against a deletion: asked of the policy's ``deletes``, not of the field's strategy."""
         ours_gone = sides.ours is UNSET
-        here = rule.at(sides.theirs if ours_gone else sides.ours)
+        edited = sides.theirs if ours_gone else sides.ours
+        here = rule.at(edited)
+        if here.deleted and self.only_deleted(here.deleted, sides.base, edited):  # both deleted it, each in its way
+            self.note(path, "equal", sides.base, edited, (), ())
+            return edited
         return self.against(here, self.context(here, path, sides), sides, ours_gone)
 
     def against(self, rule: Rule, context: Context, sides: Sides, ours_gone: bool) -> Any:
@@ -209,12 +214,12 @@ class Walk:
 
     def alike(self, sides: Sides) -> bool:
         """Ours and theirs are two maps, or two records of one class."""
-        return type(sides.ours) is type(sides.theirs) and as_map(sides.ours) is not None
+        return shape(sides.ours) is shape(sides.theirs) and as_map(sides.ours) is not None
 
     def opening(self, part: Part, rule: Rule, sides: Sides) -> _Opening | None:
         """How a structural part opens what stands here, if it does."""
         _, ours, theirs = sides
-        if type(ours) is not type(theirs):
+        if shape(ours) is not shape(theirs):
             return None
         if as_map(ours) is not None:
             return self.open_map if "map" in part.opens else None
@@ -229,6 +234,9 @@ class Walk:
         mark = self.mark()
         maps = sides.as_maps()
         grouped = {member: name for name, group in rule.groups.items() for member in group.members}
+        for name in rule.groups:
+            if any(name in side for side in maps):
+                raise PolicyError("is the name of a group, and a key of the record: rename the group", (*path, name))
         groups: dict[str, dict[str, Any]] = {}
         values: dict[Any, Any] = {}
         if (column := rule.deleted) and (*path, column) not in self.answers:
@@ -250,20 +258,22 @@ class Walk:
         if not isinstance(sides.ours, dict):
             return self.built(rule, path, sides, values, mark)
         kept = {key: values[key] for key in [*keys, *values] if values[key] is not UNSET}
-        if type(sides.ours) is not dict:  # an OrderedDict, a defaultdict
-            made = copy.copy(sides.ours)
-            made.clear()
-            made.update(kept)
-            kept = made
         return self.combined(rule, path, sides, kept, mark)
 
     def keys(self, maps: Sides) -> list[Any]:
         """All keys, in one order: an addition follows the key that it followed on its side; ties are canonical."""
         base, ours, theirs = maps.each(list)
         if base == ours == theirs:
-            return list(ours)
-        first, second = sorted((ours, theirs), key=canonical)
-        return merge_order(base, first, second)
+            order = list(ours)
+        else:
+            first, second = sorted((ours, theirs), key=canonical)
+            order = merge_order(base, first, second)
+        if all(type(key) is str for key in order):
+            return order
+        spelled: dict[Any, Any] = {}  # Python takes 1, 1.0 and True for one key
+        for key in (*ours, *theirs):
+            spelled[key] = larger(spelled.get(key, key), key)
+        return [spelled.get(key, key) for key in order]
 
     def members(self, members: tuple[str, ...], path: Path, facts: Sides, value: Any) -> dict[str, Any]:
         """A group's value as values of its members; one that is absent is ``UNSET``."""
@@ -289,6 +299,13 @@ class Walk:
         edited = not maps.base or not all(equal(maps.base.get(key, UNSET), live.get(key, UNSET)) for key in keys)
         return bool(ours_gone) if edited else None
 
+    def only_deleted(self, column: str, base: Any, side: Any) -> bool:
+        """Whether a side did nothing to a record but delete it by a column."""
+        was, now = as_map(base) or {}, as_map(side) or {}
+        keys = (was.keys() | now.keys()) - {column}
+        gone = bool(now.get(column)) and not was.get(column)
+        return gone and all(equal(was.get(key, UNSET), now.get(key, UNSET)) for key in keys)
+
     def soft_deletion(self, rule: Rule, path: Path, sides: Sides, ours_gone: bool) -> Any:
         """The value of the column: the deletion's time is that of the column, the edit's that of the record."""
         assert rule.deleted is not None
@@ -311,7 +328,7 @@ class Walk:
         """A list by element: changes overlap only where they touch the same element of the base."""
         mark = self.mark()
         _, ours, theirs = sides
-        was = sides.base if type(sides.base) is type(ours) else ()
+        was = sides.base if shape(sides.base) is shape(ours) else ()
         known, mine, other = ([identity(x) for x in side] for side in (was, ours, theirs))
         ours_did, theirs_did = edits(known, mine), edits(known, other)
         merged: list[Any] = []
@@ -324,7 +341,7 @@ class Walk:
                 value = self.node(rule.child(i), (*path, i), element, unit)
                 if value is not UNSET:
                     merged.append(value)
-        return self.combined(rule, path, sides, type(ours)(merged), mark)
+        return self.combined(rule, path, sides, merged, mark)
 
     def inserted(self, ours: list[Any], theirs: list[Any]) -> list[Any]:
         """What both inserted in one gap: all of it, equal things once; where the order is open, the canonical one."""
@@ -345,11 +362,28 @@ class Walk:
         """A container made of merged parts, or the side itself that it is spelled like, or an open conflict of whole
         sides.
         """
+        value = self.dressed(sides, value)
         for side in (sides.ours, sides.theirs):
             if same(value, side):
                 return side
         wrong = self.invalid(rule, value)
         return self.refused(rule, path, sides, wrong, mark) if wrong else value
+
+    def dressed(self, sides: Sides, value: Any) -> Any:
+        """A plain container as one of the class that both sides have, if that can be made."""
+        kind = type(sides.ours)
+        if kind is type(value) or kind is not type(sides.theirs):
+            return value
+        try:
+            if not isinstance(value, dict):
+                return kind(value)
+            factories = {getattr(side, "default_factory", None) for side in (sides.ours, sides.theirs)}
+            made = copy.copy(sides.ours) if len(factories) == 1 else kind()
+            made.clear()
+            made.update(value)
+        except Exception:  # the class's own code
+            return value
+        return made
 
     def built(self, rule: Rule, path: Path, sides: Sides, values: dict[Any, Any], mark: _Mark) -> Any:
         """A record made of merged fields, or (its own ``__post_init__`` refuses it) an open conflict of whole sides."""
@@ -426,7 +460,7 @@ class Walk:
         """What a part may know; a side's time is the latest of what it changed at or below the path."""
         base, ours, theirs = sides
         mine, other = self.asked.at
-        times = mine.latest(path, rule.is_group, base, ours), other.latest(path, rule.is_group, base, theirs)
+        times = mine.latest(rule, path, base, ours), other.latest(rule, path, base, theirs)
         return Context(path, times, self.asked.names, self.asked.sides.base is not UNSET)
 
     def note(

@@ -469,12 +469,12 @@ def test_a_group_goes_by_its_members_encoded_names() -> None:
     ).unwrap() == Renamed(3, 4)
 
 
-def test_a_key_with_a_groups_name_stays_beside_the_group() -> None:
-    """A record without a model may have one; nothing of either is lost."""
+def test_a_key_with_a_groups_name_is_refused() -> None:
+    """Two questions would stand at one path, and one answer would go into both."""
     policy = Policy(groups={"when": (("start", "end"), lww)})
     base = {"when": 0, "start": 1, "end": 2}
-    merged = merge(base, base | {"start": 5}, base | {"when": 6, "end": 7}, policy=policy, at=(1, 2))
-    assert merged.value == {"when": 6, "start": 1, "end": 7}
+    with pytest.raises(PolicyError, match=r"when: .*rename the group"):
+        merge(base, base | {"start": 5}, base | {"when": 6, "end": 7}, policy=policy, at=(1, 2))
 
 
 # ---- deletes, deleted, unit

@@ -184,7 +184,13 @@ def test_a_map_against_a_scalar_is_one_unit() -> None:
     merged = both({"k": {"a": 0}}, {"k": {"a": 1}}, {"k": "x"})
     assert only(merged).path == ("k",)
     assert both({"k": [0]}, {"k": [1]}, {"k": {"a": 1}}, at=(2, 1)).unwrap() == {"k": [1]}
-    assert paths(both({"k": {"a": 0}}, {"k": {"a": 1}}, {"k": OrderedDict(a=2)})) == [("k",)]
+
+
+def test_subclasses_of_a_container_are_of_its_kind() -> None:
+    """A map is a map: a base that was read as plain JSON is the base of an ``OrderedDict`` too."""
+    assert paths(both({"k": {"a": 0}}, {"k": {"a": 1}}, {"k": OrderedDict(a=2)})) == [("k", "a")]
+    merged = both({"k": {"a": 1, "b": 2}}, {"k": OrderedDict(a=1)}, {"k": OrderedDict(a=1, b=2, c=3)})
+    assert merged.unwrap() == {"k": OrderedDict(a=1, c=3)}
 
 
 def test_two_maps_where_the_base_was_something_else_are_two_additions() -> None:
