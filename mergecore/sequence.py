@@ -6,8 +6,8 @@ Works on hashable identities (``values.identity``), never on the values themselv
 from __future__ import annotations
 
 from bisect import bisect_left
-from collections import Counter
-from collections.abc import Hashable, Sequence
+from collections import Counter, defaultdict
+from collections.abc import Callable, Hashable, Iterator, Sequence
 from itertools import accumulate
 from typing import NamedTuple, TypeAlias, TypeVar
 
@@ -126,17 +126,21 @@ class Edits(NamedTuple):
     gaps: list[list[int]]  # n + 1: what was inserted before each base element, and at the end
 
 
-def edits(base: Sequence[Hashable], side: Sequence[Hashable]) -> Edits:
-    """What ``side`` did to ``base``: k elements replaced by k are k replacements, else deletions and insertions.
+def edits(base: Sequence[Hashable], side: Sequence[Hashable], alike: Alike | None = None) -> Edits:
+    """What ``side`` did to ``base``, where elements that match stand between those that do not.
 
-    An element that the side moved replaces nothing: whoever settles a replacement may drop it, and nobody changed the
-    element.
+    ``alike(i, j)`` says how much ``base[i]`` and ``side[j]`` have in common; 0 where they are two things. Among those
+    that do not match, what is alike was changed; of the rest, k elements replaced by k are k replacements, else
+    deletions and insertions. An element that the side moved replaces nothing: whoever settles a replacement may drop
+    it, and nobody changed the element.
     """
     fate: list[int | None] = [None] * len(base)
     gaps: list[list[int]] = [[] for _ in range(len(base) + 1)]
     pairs = match(base, side)
     kept = {i for i, _ in pairs}
     moved = {element for i, element in enumerate(base) if i not in kept}
+    if alike is not None:
+        pairs = sorted([*pairs, *_changed(pairs, len(base), len(side), alike)])
     i = j = 0
     for to_i, to_j in [*pairs, (len(base), len(side))]:
         if to_i - i == to_j - j:
@@ -151,6 +155,37 @@ def edits(base: Sequence[Hashable], side: Sequence[Hashable]) -> Edits:
             fate[to_i] = to_j
         i, j = to_i + 1, to_j + 1
     return Edits(fate, gaps)
+
+
+def _changed(pairs: Sequence[tuple[int, int]], n: int, m: int, alike: Alike) -> Iterator[tuple[int, int]]:
+    """Between the pairs, what is most alike, in order; blocks too large for that are left as they are."""
+    i = j = 0
+    for to_i, to_j in [*pairs, (n, m)]:
+        if 0 < (to_i - i) * (to_j - j) <= _BLOCK:
+            yield from _aligned(i, to_i, j, to_j, alike)
+        i, j = to_i + 1, to_j + 1
+
+
+def _aligned(i: int, to_i: int, j: int, to_j: int, alike: Alike) -> Iterator[tuple[int, int]]:
+    score = {(a, b): alike(a, b) for a in range(i, to_i) for b in range(j, to_j)}
+    best = defaultdict[tuple[int, int], float](float)  # of what is left from here on
+    for a in range(to_i - 1, i - 1, -1):
+        for b in range(to_j - 1, j - 1, -1):
+            together = best[a + 1, b + 1] + score[a, b]
+            best[a, b] = max(together, best[a + 1, b], best[a, b + 1])
+    while i < to_i and j < to_j:
+        if score[i, j] and best[i, j] == best[i + 1, j + 1] + score[i, j]:
+            yield i, j
+            i, j = i + 1, j + 1
+        elif best[i, j] == best[i + 1, j]:
+            i += 1
+        else:
+            j += 1
+
+
+Alike: TypeAlias = Callable[[int, int], float]
+
+_BLOCK = 4096  # pairs of elements that are compared one by one, at most
 
 
 def supersequence(a: Sequence[Hashable], b: Sequence[Hashable]) -> list[tuple[int | None, int | None]]:

@@ -330,7 +330,8 @@ class Walk:
         _, ours, theirs = sides
         was = sides.base if shape(sides.base) is shape(ours) else ()
         known, mine, other = ([identity(x) for x in side] for side in (was, ours, theirs))
-        ours_did, theirs_did = edits(known, mine), edits(known, other)
+        ours_did = edits(known, mine, lambda i, j: _alike(was[i], ours[j]))
+        theirs_did = edits(known, other, lambda i, j: _alike(was[i], theirs[j]))
         merged: list[Any] = []
         for i in range(len(was) + 1):
             merged += self.inserted([ours[j] for j in ours_did.gaps[i]], [theirs[j] for j in theirs_did.gaps[i]])
@@ -470,6 +471,22 @@ class Walk:
         if self.verdicts is not None:
             lost = tuple(c for c in said if not equal(c.value, value))
             self.verdicts.append(Verdict(path, decided_by, base, value, lost, "; ".join(filter(None, reasons))))
+
+
+def _alike(base: Any, side: Any) -> float:
+    """How much two elements of a list have in common: maps that share half of their fields are one thing, changed.
+
+    The more fields they share, the more; of two that share as many, the one that shares the first field, where an
+    identity stands in most records.
+    """
+    was, now = as_map(base), as_map(side)
+    if was is None or now is None or shape(base) is not shape(side):
+        return 0
+    shared = sum(key in now and equal(value, now[key]) for key, value in was.items())
+    if 2 * shared < max(len(was), len(now)):
+        return 0
+    first = next(iter(was), None)
+    return 0.5 + shared + (0.5 if first in now and equal(was.get(first), now.get(first)) else 0)
 
 
 _Mark: TypeAlias = tuple[int, int]

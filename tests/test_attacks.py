@@ -273,3 +273,19 @@ def test_true_and_one_in_a_set_are_one_element_for_python() -> None:
     one = merge({"s": set()}, {"s": {1}}, {"s": {True}}, policy=Policy(default=add_wins, deletes=delete_wins))
     other = merge({"s": set()}, {"s": {True}}, {"s": {1}}, policy=Policy(default=add_wins, deletes=delete_wins))
     assert repr(one.value) == repr(other.value)
+
+
+def test_an_element_that_was_changed_beside_one_that_came_or_went_is_found() -> None:
+    """Edited on both sides, next to an insertion, a deletion: one element, and one question at its field."""
+    base: list[dict[str, Any]] = [{"id": 1, "x": 0, "y": 0}, {"id": 2, "x": 0, "y": 0}]
+    merged = merge(base, [{"id": 2, "x": 5, "y": 0}], [{"id": 1, "x": 0, "y": 0}, {"id": 2, "x": 0, "y": 7}])
+    assert merged.unwrap() == [{"id": 2, "x": 5, "y": 7}]
+    ticked = {"id": 1, "text": "milk", "done": True}
+    base = [{"id": 1, "text": "milk", "done": False}]
+    renamed = [{"id": 1, "text": "oat milk", "done": False}]
+    merged = merge(base, [{"id": 2, "text": "eggs", "done": False}, ticked], renamed)
+    assert merged.unwrap() == [{"id": 2, "text": "eggs", "done": False}, {"id": 1, "text": "oat milk", "done": True}]
+    base = [{"s": "A", "q": 0}, {"s": "B", "q": 0}]
+    named = merge(base, [{"s": "A", "q": 1}, {"s": "B", "q": 0}],
+                  [{"s": "N", "q": 0}, {"s": "A", "q": 0, "x": 1}])  # fmt: skip
+    assert named.unwrap() == [{"s": "N", "q": 0}, {"s": "A", "q": 1, "x": 1}]

@@ -6,6 +6,7 @@ The checks read the policy, and know nothing of the walk. Imports the package an
 from __future__ import annotations
 
 import copy
+import itertools
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
@@ -302,8 +303,7 @@ class _Conservation:
         was, mine, other, now = sides
         for x, z in [(value, z) for z in other] if any(x is value for x in mine) else [(z, value) for z in mine]:
             for i, element in enumerate(was):
-                unit = any(as_map(side) is None for side in (element, x, z))
-                for merged in now:
+                for merged, unit in itertools.product(now, (False, True)):  # of a map, whether it is one is a judgement
                     try:
                         self.node(rule.child(i), (*path, i), element, x, z, merged, unit)
                     except AssertionError:

@@ -143,8 +143,8 @@ class _InvariantUnchecked(Walk):
 class _AnswersForgotten(Walk):
     """An answer settles its question, and the base stays."""
 
-    def answer(self, rule: Rule, path: Path, base: Any) -> Any:
-        return base
+    def answer(self, rule: Rule, path: Path, sides: Sides) -> Any:
+        return sides.base
 
 
 class _DeletedComesBack(Walk):
