@@ -240,7 +240,13 @@ class _Conservation:
             return
         if o is UNSET or t is UNSET:
             assert equal(v, o) or equal(v, t), f"{where}: neither edited nor deleted, but {v!r}"
-            self.two_sided(path, o, t, v)
+            there = t if o is UNSET else o
+            column = rule.at(there).deleted
+            row, held = as_map(there) or {}, as_map(b) or {}
+            marked = column is not None and bool(row.get(column)) and not held.get(column)
+            marked = marked and equal(row | {column: None}, held | {column: None})
+            if not marked or equal(v, UNSET):  # else both deleted it, one by a column
+                self.two_sided(path, o, t, v)
             return
         here = rule.at(o)
         unit = unit or here.whole
