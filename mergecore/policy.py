@@ -2,27 +2,26 @@
 
 A ``Policy`` is read together with a model's annotations, once, into a tree of ``Rule``s; the walk goes down it beside
 the values. Precedence, most literal steps first within each: ``Policy.fields``, ``Annotated[T, strategy]``, a nested
-model's ``__merge__``, ``Policy.default``, the model's own ``__merge__``, ``DEFAULT``. Imports ``errors``, ``paths``,
-``records`` and ``strategies``.
+model's ``__merge__``, ``Policy.default``, the model's own ``__merge__``, ``DEFAULT``. Imports ``annotations``,
+``errors``, ``paths``, ``records`` and ``strategies``.
 """
 
 from __future__ import annotations
 
-import collections.abc
 import difflib
 import types
 import typing
 from collections.abc import Iterable, Mapping, Sequence
 from functools import lru_cache
-from typing import Annotated, Any, Literal, NamedTuple, TypeAlias, TypeVar, get_args, get_origin
+from typing import Any, Literal, NamedTuple, TypeAlias, TypeVar
 
 import msgspec
 
+from .annotations import declared_at, is_list, item_of, marks_in, member_for, members_of
 from .errors import PolicyError
 from .paths import ANY, ByPath, Path, Step, format_path, parse_pattern
 from .records import fields_of, is_record, origin
 from .strategies import (
-    FACTORIES,
     Group,
     Resolver,
     Strategy,
@@ -34,7 +33,7 @@ from .strategies import (
     three_way,
 )
 
-__all__ = ["DEFAULT", "GroupRule", "Policies", "Policy", "Rule", "fixed_tuple", "member_for", "rule_for"]
+__all__ = ["DEFAULT", "GroupRule", "Policies", "Policy", "Rule", "rule_for"]
 
 DEFAULT = three_way() | lww
 """What decides where nobody says otherwise."""
@@ -252,8 +251,8 @@ class Rule:
         fields = fields_of(self.type) or ()
         found: dict[str, tuple[tuple[Any, ...], list[str], Strategy | None]] = {}
         for field in fields:
-            for mark in _marks(field.type, Group):
-                if own := _marks(field.type, Strategy):
+            for mark in marks_in(field.type, Group):
+                if own := marks_in(field.type, Strategy):
                     raise PolicyError(
                         f"is in the group {mark.name!r}: write group({mark.name!r}, {own[0]})", (field.key,)
                     )
@@ -295,18 +294,18 @@ class Rule:
         rule = self._children.get(step)
         if rule is not None:
             return rule
-        declared = _declared(self.type, step)
+        declared = declared_at(self.type, step)
         if declared is None and not any(p.steps[0] == step for p in self._patterns):
             if self._other is None:
-                self._other = self._below(step, _item(self.type))
+                self._other = self._below(step, item_of(self.type))
             return self._other
-        rule = self._children[step] = self._below(step, _item(self.type) if declared is None else declared)
+        rule = self._children[step] = self._below(step, item_of(self.type) if declared is None else declared)
         return rule
 
     def _below(self, step: Step, kind: Any) -> Rule:
         here = [p._replace(steps=p.steps[1:]) for p in self._patterns if p.steps[0] == step or p.steps[0] is ANY]
         given = [(p.rank, p.strategy) for p in here if not p.steps and not p.members]
-        marks = _marks(kind, Strategy)
+        marks = marks_in(kind, Strategy)
         if len(set(marks)) > 1:
             raise PolicyError(f"has two strategies, {' and '.join(map(str, marks))}: join them with |", (step,))
         given += [((_ANNOTATED,), mark) for mark in marks]
@@ -371,10 +370,10 @@ def _check(kind: Any, steps: Path) -> None:
     for i, step in enumerate(steps):
         below: list[Any] = []
         known: set[str] = set()
-        for one in _members_of(kind):
+        for one in members_of(kind):
             declared = fields_of(one)
-            if declared is None and _item(one) is not None and not (isinstance(step, str) and _is_list(one)):
-                below.append(_item(one))
+            if declared is None and item_of(one) is not None and not (isinstance(step, str) and is_list(one)):
+                below.append(item_of(one))
             for field in declared or ():
                 known.add(field.key)
                 if step is ANY or step == field.key:
@@ -383,7 +382,7 @@ def _check(kind: Any, steps: Path) -> None:
             where, text = format_path(steps[:i]), format_path((step,))
             if known:
                 raise PolicyError(_no_field(kind, text, known), steps[:i])
-            hint = f"; write {where}[].{text}" if any(map(_is_list, _members_of(kind))) else ""
+            hint = f"; write {where}[].{text}" if any(map(is_list, members_of(kind))) else ""
             raise PolicyError(f"{_spell(kind)} has no fields, and so no {text!r}{hint}", steps[:i])
         kind = Any if Any in below else typing.Union[tuple(below)]  # noqa: UP007
 
@@ -397,95 +396,3 @@ def _no_field(kind: Any, name: str, known: Iterable[str]) -> str:
 
 def _spell(kind: Any) -> str:
     return getattr(kind, "__name__", None) or str(kind)
-
-
-# ------------------------------------------------------------------------------------------ types and their annotations
-
-
-def _unwrapped(kind: Any) -> tuple[Any, list[Any]]:
-    """A type without what stands around it (``Annotated``, ``NewType``, ``Required``, an alias ...), and its
-    annotations.
-    """
-    found: list[Any] = []
-    while True:
-        if get_origin(kind) is Annotated:
-            found += kind.__metadata__
-            kind = kind.__origin__
-        elif get_origin(kind) in (typing.Required, typing.NotRequired, typing.Final, typing.ClassVar):
-            kind = get_args(kind)[0]
-        elif hasattr(kind, "__supertype__"):
-            kind = kind.__supertype__
-        elif type(kind).__name__ == "TypeAliasType":
-            kind = kind.__value__
-        elif isinstance(kind, typing.TypeVar):
-            kind = kind.__bound__ or Any
-        else:
-            return kind, found
-
-
-def _members_of(kind: Any) -> list[Any]:
-    """The types of a union, each without its annotations; of any other type, itself."""
-    kind, _ = _unwrapped(kind)
-    if get_origin(kind) in (typing.Union, types.UnionType):
-        return [one for member in get_args(kind) for one in _members_of(member)]
-    return [kind]
-
-
-def _marks(kind: Any, of: type[T]) -> list[T]:
-    """What of mergecore's stands in a type's annotations, or in those of a union's members."""
-    kind, annotations = _unwrapped(kind)
-    for mark in annotations:
-        if any(mark is factory for factory in FACTORIES):
-            as_strategy(mark)  # says how it is written
-    found = [mark for mark in annotations if isinstance(mark, of)]
-    if not found and get_origin(kind) in (typing.Union, types.UnionType):
-        found = [mark for member in get_args(kind) for mark in _marks(member, of)]
-    return found
-
-
-def member_for(kind: Any, cls: type) -> Any:
-    """The member of a declared type that instances of ``cls`` belong to; a record is always its own class."""
-    for one in _members_of(kind):
-        base = origin(one)
-        if typing.is_typeddict(base):
-            if issubclass(cls, dict):
-                return one
-        elif base is cls or (isinstance(base, type) and base is not object and issubclass(cls, base)):
-            return one if base is cls or not is_record(cls) else cls
-    return cls if is_record(cls) or hasattr(cls, "_fields") else Any
-
-
-def _declared(kind: Any, step: Step) -> Any:
-    """The type of a named field, or of a fixed tuple's place; ``None`` where ``step`` is not declared."""
-    fields = fields_of(kind)
-    if fields is not None:
-        return next((field.type for field in fields if field.key == step), None)
-    args = fixed_tuple(kind)
-    return args[step] if args and isinstance(step, int) and 0 <= step < len(args) else None
-
-
-def fixed_tuple(kind: Any) -> tuple[Any, ...] | None:
-    """The places of ``tuple[X, Y]``; ``None`` of ``tuple[X, ...]`` and all else."""
-    args = get_args(kind)
-    return args if origin(kind) is tuple and args and args[-1] is not Ellipsis else None
-
-
-def _item(kind: Any) -> Any:
-    """The type of a container's elements or values; ``Any`` where it does not say, ``None`` where it has none."""
-    base, args = origin(kind), get_args(kind)
-    if kind is Any or kind is object:
-        return Any
-    if isinstance(base, type) and issubclass(base, collections.abc.Mapping):
-        return args[1] if len(args) == 2 else Any
-    if isinstance(base, type) and issubclass(base, collections.abc.Collection) and not issubclass(base, (str, bytes)):
-        return args[0] if args else Any
-    return None
-
-
-def _is_list(kind: Any) -> bool:
-    base = origin(kind)
-    return (
-        isinstance(base, type)
-        and issubclass(base, collections.abc.Collection)
-        and not issubclass(base, (str, bytes, collections.abc.Mapping))
-    )

@@ -1,6 +1,7 @@
 """``merge()``: two versions of a record and what both started from, and what the record is now.
 
-Imports ``errors``, ``paths``, ``policy``, ``records``, ``strategies``, ``times``, ``values`` and ``walk``.
+Imports ``annotations``, ``errors``, ``paths``, ``policy``, ``records``, ``strategies``, ``times``, ``values`` and
+``walk``.
 """
 
 from __future__ import annotations
@@ -8,9 +9,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Generic, TypeAlias, TypeVar, overload
 
+from .annotations import member_for
 from .errors import AnswerError, InvalidInput, MergeConflict
 from .paths import ByPath, Path, format_path, parse_path
-from .policy import Policies, member_for, rule_for
+from .policy import Policies, rule_for
 from .records import convert, is_record
 from .strategies import Candidate, Conflict
 from .times import Moment, Moments, times_of

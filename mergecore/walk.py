@@ -3,8 +3,8 @@
 At each node a side that did not change yields; else the parts of the node's strategy are asked in order; a structural
 part opens the node, and the walk goes on below; what nobody decides stays an open conflict where it stands, and one of
 the candidates is shown. There are no result trees and no holes: resolving is the same walk again, with the answers
-consulted first. Imports ``errors``, ``paths``, ``policy``, ``records``, ``sequence``, ``strategies``, ``times`` and
-``values``.
+consulted first. Imports ``annotations``, ``errors``, ``paths``, ``policy``, ``records``, ``sequence``, ``strategies``,
+``times`` and ``values``.
 """
 
 from __future__ import annotations
@@ -15,9 +15,10 @@ from typing import Any, NamedTuple, TypeAlias
 
 import msgspec
 
+from .annotations import fixed_tuple
 from .errors import AnswerError, InvalidInput, PolicyError, StrategyError
 from .paths import Path, Step
-from .policy import Rule, fixed_tuple
+from .policy import Rule
 from .records import build, convert, fields_of, is_record, text_of, validate, values_of
 from .sequence import edits, merge_order, supersequence
 from .strategies import Candidate, Conflict, Context, Part, Pass, Strategy, merge_sets
@@ -287,24 +288,22 @@ class Walk:
         return {member: value.get(member, UNSET) for member in members}
 
     def soft_deleted(self, column: str, sides: Sides) -> bool | None:
-        """Whether ours (else theirs) deleted the record by a column, while the other edited it; ``None`` if neither
-        did.
-        """
+        """Whether ours (else theirs) deleted the record by a column, and the other edited it; ``None`` if neither did."""
         maps = sides.as_maps()
         was_gone, ours_gone, theirs_gone = maps.each(lambda side: bool(side.get(column)))
         if was_gone or ours_gone == theirs_gone:
             return None
         live = maps.theirs if ours_gone else maps.ours
-        keys = (maps.base.keys() | live.keys()) - {column}
-        edited = not maps.base or not all(equal(maps.base.get(key, UNSET), live.get(key, UNSET)) for key in keys)
-        return bool(ours_gone) if edited else None
+        return None if maps.base and self.same_but(column, maps.base, live) else bool(ours_gone)
 
     def only_deleted(self, column: str, base: Any, side: Any) -> bool:
         """Whether a side did nothing to a record but delete it by a column."""
         was, now = as_map(base) or {}, as_map(side) or {}
-        keys = (was.keys() | now.keys()) - {column}
-        gone = bool(now.get(column)) and not was.get(column)
-        return gone and all(equal(was.get(key, UNSET), now.get(key, UNSET)) for key in keys)
+        return bool(now.get(column)) and not was.get(column) and self.same_but(column, was, now)
+
+    def same_but(self, column: str, was: dict[Any, Any], now: dict[Any, Any]) -> bool:
+        """Whether two records are equal, whatever the column says."""
+        return all(equal(was.get(key, UNSET), now.get(key, UNSET)) for key in (was.keys() | now.keys()) - {column})
 
     def soft_deletion(self, rule: Rule, path: Path, sides: Sides, ours_gone: bool) -> Any:
         """The value of the column: the deletion's time is that of the column, the edit's that of the record."""

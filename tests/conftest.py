@@ -8,7 +8,9 @@ import pytest
 from hypothesis import HealthCheck, settings
 
 settings.register_profile("dev", max_examples=300, deadline=None)
-settings.register_profile("ci", max_examples=20_000, deadline=None, suppress_health_check=list(HealthCheck))
+settings.register_profile(
+    "ci", max_examples=20_000, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck)
+)
 settings.register_profile("soak", max_examples=100_000, deadline=None, suppress_health_check=list(HealthCheck))
 settings.load_profile("dev")
 

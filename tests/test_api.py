@@ -13,7 +13,8 @@ from mergecore import strategies
 PACKAGE = Path(mergecore.__file__).parent
 
 ORDER = [
-    "paths", "errors", "records", "values", "sequence", "clock", "strategies", "policy", "times", "walk", "threeway",
+    "paths", "errors", "records", "values", "sequence", "clock", "strategies", "annotations",
+    "policy", "times", "walk", "threeway",
     "__init__", "jsontext", "explain", "cli", "__main__",
     "testing.cases", "testing.laws", "testing.mutants", "testing.__init__",
 ]  # fmt: skip

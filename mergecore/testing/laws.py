@@ -12,9 +12,10 @@ from typing import Any
 
 import msgspec
 
+from ..annotations import fixed_tuple
 from ..errors import AnswerError
 from ..paths import Path, format_path
-from ..policy import Rule, fixed_tuple
+from ..policy import Rule
 from ..records import validate
 from ..strategies import BUILT_IN, counter
 from ..threeway import Merged
