@@ -288,7 +288,7 @@ class Walk:
         return {member: value.get(member, UNSET) for member in members}
 
     def soft_deleted(self, column: str, sides: Sides) -> bool | None:
-        """Whether ours (else theirs) deleted the record by a column, and the other edited it; ``None`` if neither did."""
+        """Whether ours (else theirs) deleted the record by a column, and the other edited it; else ``None``."""
         maps = sides.as_maps()
         was_gone, ours_gone, theirs_gone = maps.each(lambda side: bool(side.get(column)))
         if was_gone or ours_gone == theirs_gone:
