@@ -92,12 +92,11 @@ def item_of(kind: Any) -> Any:
         return Any
     if isinstance(base, type) and issubclass(base, collections.abc.Mapping):
         return args[1] if len(args) == 2 else Any
-    if isinstance(base, type) and issubclass(base, collections.abc.Collection) and not issubclass(base, (str, bytes)):
-        return args[0] if args else Any
-    return None
+    return (args[0] if args else Any) if is_list(kind) else None
 
 
 def is_list(kind: Any) -> bool:
+    """True of the types of lists, tuples and sets."""
     base = origin(kind)
     return (
         isinstance(base, type)

@@ -25,9 +25,7 @@ ByPath: TypeAlias = Mapping[Any, V]
 
 
 class Slice(msgspec.Struct, frozen=True, order=True):
-    """A run of a sequence's elements (or lines, or words), from ``start`` up to ``stop``; empty where something was
-    inserted.
-    """
+    """A run of a sequence's elements, from ``start`` up to ``stop``; empty where something was inserted."""
 
     start: int
     stop: int

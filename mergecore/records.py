@@ -230,9 +230,7 @@ def _own_type(kind: type, value: Any) -> Any:
 
 
 def _place(message: str) -> Path:
-    """Where msgspec says that something is wrong: ``... - at `$.items[0].qty```; up to the first key that it does not
-    name.
-    """
+    """Where msgspec says that something is wrong (``at `$.items[0].qty```), up to a key that it does not name."""
     found = re.search(r"at `\$(.*)`$", message)
     try:
         return parse_path(found[1].partition("[...]")[0].removeprefix(".")) if found else ()
@@ -256,9 +254,8 @@ def unknown_keys(value: Any, raw: Any, path: tuple[Any, ...] = ()) -> list[tuple
         tagged = getattr(getattr(cls, "__struct_config__", None), "tag", None) is not None
         found += [(*path, i) for i in range(len(fields_of(cls) or ()) + tagged, len(raw))]
     elif isinstance(value, dict) and isinstance(raw, dict):
-        named = (
-            value if len(value) < len(raw) else dict(zip(raw, value.values()))
-        )  # keys may have become integers, dates ...
+        # Converted keys (integers, dates) stand in the order of the raw ones.
+        named = value if len(value) < len(raw) else dict(zip(raw, value.values()))
         for key, below in raw.items():
             found += unknown_keys(named[key], below, (*path, key)) if key in named else [(*path, key)]
     elif isinstance(value, (list, tuple)) and isinstance(raw, list):

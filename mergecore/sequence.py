@@ -140,7 +140,8 @@ def edits(base: Sequence[Hashable], side: Sequence[Hashable], alike: Alike | Non
     kept = {i for i, _ in pairs}
     moved = {element for i, element in enumerate(base) if i not in kept}
     if alike is not None:
-        pairs = sorted([*pairs, *_changed(pairs, len(base), len(side), alike)])
+        found = _changed(pairs, len(base), len(side), lambda i, j: 0 if side[j] in moved else alike(i, j))
+        pairs = sorted([*pairs, *found])
     i = j = 0
     for to_i, to_j in [*pairs, (len(base), len(side))]:
         if to_i - i == to_j - j:
@@ -167,6 +168,7 @@ def _changed(pairs: Sequence[tuple[int, int]], n: int, m: int, alike: Alike) -> 
 
 
 def _aligned(i: int, to_i: int, j: int, to_j: int, alike: Alike) -> Iterator[tuple[int, int]]:
+    """Of two blocks, the pairs in order that have the most in common together."""
     score = {(a, b): alike(a, b) for a in range(i, to_i) for b in range(j, to_j)}
     best = defaultdict[tuple[int, int], float](float)  # of what is left from here on
     for a in range(to_i - 1, i - 1, -1):
@@ -189,9 +191,7 @@ _BLOCK = 4096  # pairs of elements that are compared one by one, at most
 
 
 def supersequence(a: Sequence[Hashable], b: Sequence[Hashable]) -> list[tuple[int | None, int | None]]:
-    """A shortest common supersequence, as pairs of indexes (``None``: not of that side); of a gap, ``a``'s part comes
-    first.
-    """
+    """A shortest common supersequence, as pairs of indexes (``None``: not of that side); in gaps, ``a`` is first."""
     merged: list[tuple[int | None, int | None]] = []
     i = j = 0
     for to_i, to_j in [*match(a, b), (len(a), len(b))]:

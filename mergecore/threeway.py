@@ -25,9 +25,7 @@ T = TypeVar("T")
 
 
 class Merged(Generic[T]):
-    """The outcome of a merge. ``value`` may share unchanged parts with the inputs: do not change those before
-    ``resolve``.
-    """
+    """The outcome of a merge. ``value`` may share parts with the inputs: do not change those before ``resolve``."""
 
     __slots__ = ("_answers", "_asked", "conflicts", "value")
 
@@ -99,9 +97,7 @@ class Merged(Generic[T]):
         return changed | {key: UNSET for key in old if key not in new}
 
     def explain(self) -> tuple[Verdict, ...]:
-        """How each field that was not simply one-sided was decided, and what lost: the same merge again, with a record
-        kept.
-        """
+        """How each field that was not simply one-sided was decided, and what lost: the same merge, with a record."""
         verdicts: list[Verdict] = []
         _merge(self._asked, self._answers, verdicts)
         return tuple(verdicts)

@@ -77,6 +77,7 @@ class Times:
 
 
 def times_of(at: Any, names: tuple[str, str]) -> tuple[Times, Times]:
+    """The times of both sides, of what ``merge`` takes as ``at``. Raises ``InvalidInput``."""
     if isinstance(at, Mapping):
         try:
             at = tuple({path: pair[i] for path, pair in at.items()} for i in (0, 1))

@@ -135,8 +135,7 @@ def _member(value: Enum) -> str | int:
 def canonical(value: Any) -> tuple[tuple[str, str], ...]:
     """The sort key of the canonical order: by type, then by text (order of keys included); ``UNSET`` is the smallest.
 
-    Flat, since Python compares nested tuples by recursion. Raises ``InvalidInput`` for an object whose text would
-    differ from process to process.
+    Flat, since Python compares nested tuples by recursion.
     """
     tokens: list[tuple[str, str]] = []
     todo = [value]
@@ -158,17 +157,20 @@ def canonical(value: Any) -> tuple[tuple[str, str], ...]:
         elif isinstance(value, (set, frozenset)):
             parts = [part for element in sorted(map(canonical, value)) for part in element]
             tokens += [(name, ""), *parts, ("", "end")]
-        elif isinstance(value, _BYTES):
-            tokens.append((name, repr(bytes(value))))
         else:
-            long = isinstance(value, int) and value.bit_length() > 10_000  # more digits than str() writes
-            tokens.append(
-                (name, f"{value:x}" if long else str(value) if isinstance(value, (str, Decimal)) else repr(value))
-            )
+            tokens.append((name, _text(value)))
         if below is not None:
             tokens.append((name, ""))
             todo += [_END, *reversed(below)]
     return tuple(tokens)
+
+
+def _text(value: Any) -> str:
+    if isinstance(value, (str, Decimal)):
+        return str(value)
+    if isinstance(value, int) and value.bit_length() > 10_000:  # more digits than repr() writes
+        return f"{value:x}"
+    return repr(bytes(value) if isinstance(value, _BYTES) else value)
 
 
 def same(a: Any, b: Any) -> bool:
@@ -221,9 +223,8 @@ def check_value(value: Any, what: str) -> None:
         except Exception:  # its own code
             told = ""
         if not told:
-            raise InvalidInput(
-                f"{what} holds a {name}, which cannot be looked into: give a dictionary, or model=", path
-            )
+            unknown = f"{what} holds a {name}, which cannot be looked into: give a dictionary, or model="
+            raise InvalidInput(unknown, path)
 
 
 def _leaves(value: Any, what: str) -> Iterator[tuple[Any, Path]]:

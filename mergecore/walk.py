@@ -19,7 +19,7 @@ from .annotations import fixed_tuple
 from .errors import AnswerError, InvalidInput, PolicyError, StrategyError
 from .paths import Path, Step
 from .policy import Rule
-from .records import build, convert, fields_of, is_record, text_of, validate, values_of
+from .records import build, convert, is_record, text_of, validate, values_of
 from .sequence import edits, merge_order, supersequence
 from .strategies import Candidate, Conflict, Context, Part, Pass, Strategy, merge_sets
 from .times import Times
@@ -142,10 +142,9 @@ class Walk:
     def answer(self, rule: Rule, path: Path, sides: Sides) -> Any:
         """A person's answer: what a side has, or a value of the field's type."""
         value = self.answers[path]
-        if rule.is_group and isinstance(value, dict) and rule.declared is not Any:
-            self.members(tuple(f.key for f in fields_of(rule.declared) or ()), path, Sides(UNSET, UNSET, UNSET), value)
         if rule.declared is not Any and not any(value is side for side in (UNSET, *sides)):
-            value = convert(value, rule.declared, "the answer", AnswerError, path)
+            converted = convert(value, rule.declared, "the answer", AnswerError, path)
+            value = {**value, **converted} if rule.is_group else converted  # members() tells what no member is
         self.note(path, "answer", sides.base, value, (), ())
         return value
 
@@ -359,9 +358,7 @@ class Walk:
     # ---- what was put together must be something that the model takes
 
     def combined(self, rule: Rule, path: Path, sides: Sides, value: Any, mark: _Mark) -> Any:
-        """A container made of merged parts, or the side itself that it is spelled like, or an open conflict of whole
-        sides.
-        """
+        """A container made of merged parts; the side that it is spelled like; or an open conflict of whole sides."""
         value = self.dressed(sides, value)
         for side in (sides.ours, sides.theirs):
             if same(value, side):

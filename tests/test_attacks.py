@@ -289,3 +289,11 @@ def test_an_element_that_was_changed_beside_one_that_came_or_went_is_found() -> 
     named = merge(base, [{"s": "A", "q": 1}, {"s": "B", "q": 0}],
                   [{"s": "N", "q": 0}, {"s": "A", "q": 0, "x": 1}])  # fmt: skip
     assert named.unwrap() == [{"s": "N", "q": 0}, {"s": "A", "q": 1, "x": 1}]
+
+
+def test_a_map_that_was_moved_replaces_nothing() -> None:
+    """Though it shares half of its fields with the element in whose place it stands."""
+    base, n3 = [{"id": i, "q": 0} for i in range(4)], {"id": 3, "q": 0}
+    ours = [{"id": 0, "q": 5}, *base[1:]]
+    theirs = [n3, *base[1:3]]
+    assert n3 in merge(base, ours, theirs, at=(2, 1), policy=Policy(deletes=edit_wins)).unwrap()

@@ -237,9 +237,7 @@ class _Maker:
         return f"{side}{self.made}"
 
     def edit(self, fields: dict[str, Any], side: str, hot: Sequence[str], other: dict[str, Any]) -> dict[str, Any]:
-        """An edit of a document: of the hot fields more likely, now and then the very edit of the other side; keys may
-        move.
-        """
+        """An edit of a document: of the hot fields more likely, now and then as the other side did; keys may move."""
         self.side = side
         out = dict(fields)
         for name in _KINDS:
@@ -343,12 +341,34 @@ def _pair(maker: _Maker, held: Any = None) -> Any:
     return (_int(maker), b) if maker.tape.below(2) else (a, _text(maker))
 
 
+def _gone(maker: _Maker, held: Any = None) -> Any:
+    return maker.tape.one((None, None, 7, 8))
+
+
+def _low(maker: _Maker, held: Any = 0) -> int:
+    return maker.tape.below(4)
+
+
+def _high(maker: _Maker, held: Any = 0) -> int:
+    return 3 + maker.tape.below(3)
+
+
 _KINDS: dict[str, Callable[..., Any]] = {
-    "title": _text, "votes": _number, "start": _int, "end": _int, "tags": _set, "items": _items, "names": _names,
-    "labels": _labels, "address": _address, "pair": _pair, "extra": _scalar, "gone": lambda maker, held=None:
-    maker.tape.one((None, None, 7, 8)), "low": lambda maker, held=0: maker.tape.below(4), "high": lambda maker, held=0:
-    3 + maker.tape.below(3),
-}  # fmt: skip
+    "title": _text,
+    "votes": _number,
+    "start": _int,
+    "end": _int,
+    "tags": _set,
+    "items": _items,
+    "names": _names,
+    "labels": _labels,
+    "address": _address,
+    "pair": _pair,
+    "extra": _scalar,
+    "gone": _gone,
+    "low": _low,
+    "high": _high,
+}
 _TIMES = (
     None,
     None,

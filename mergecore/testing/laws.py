@@ -155,11 +155,8 @@ def _the_value_shows_a_candidate(case: Case) -> None:
         shown = _at(merged.value, conflict.path, case.rule)
         if shown is not _UNTOLD:
             assert any(same(shown, c.value) for c in conflict.candidates), f"{shown!r} at {format_path(conflict.path)}"
-    if (
-        case.model is not None
-        and merged.value is not UNSET
-        and not any(c.reason == "invariant" for c in merged.conflicts)
-    ):
+    questioned = any(c.reason == "invariant" for c in merged.conflicts)
+    if case.model is not None and merged.value is not UNSET and not questioned:
         wrong = validate(merged.value, case.model)
         assert not wrong, f"{merged.value!r}: {wrong}"
         _valid(merged.value, case.rule)
@@ -273,9 +270,7 @@ class _Conservation:
         for key in {**b, **o, **t}:
             sides = [side.get(key, UNSET) for side in (b, o, t, v)]
             dead = [bool(side) and side is not UNSET for side in sides]
-            if (
-                key == rule.deleted and not dead[0] and dead[1] != dead[2]
-            ):  # an edit against it may bring the record back
+            if key == rule.deleted and not dead[0] and dead[1] != dead[2]:  # an edit may bring the record back
                 assert any(equal(sides[3], side) for side in sides[1:3]), f"{key}: {sides[3]!r}"
             elif key not in grouped:
                 self.node(rule.child(key), (*path, key), *sides)
@@ -283,9 +278,8 @@ class _Conservation:
     def set(self, where: str, b: Any, o: Any, t: Any, v: Any) -> None:
         was, mine, other, now = ({identity(x): x for x in side} for side in (b, o, t, v))
         wanted = {k: x for k, x in {**mine, **other}.items() if (k in mine and k in other) or k not in was}
-        assert now.keys() <= wanted.keys() and set(v) == set(wanted.values()), (
-            f"{where}: {v!r}"
-        )  # a set holds 1 or True
+        # Of 1 and True, Python's sets hold one.
+        assert now.keys() <= wanted.keys() and set(v) == set(wanted.values()), f"{where}: {v!r}"
 
     def list(self, rule: Rule, path: Path, b: Any, o: Any, t: Any, v: Any) -> None:
         """Element by element, by the identities that the generator gave: an element is new, gone, or untouched."""
