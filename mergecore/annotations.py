@@ -14,7 +14,7 @@ from .paths import Step
 from .records import fields_of, is_record, origin
 from .strategies import FACTORIES, as_strategy
 
-__all__ = ["declared_at", "fixed_tuple", "is_list", "item_of", "marks_in", "member_for", "members_of"]
+__all__ = ["declared_at", "fixed_tuple", "is_list", "item_of", "marks_in", "member_for", "members_of", "steps_of"]
 
 T = TypeVar("T")
 
@@ -77,6 +77,11 @@ def declared_at(kind: Any, step: Step) -> Any:
         return next((field.type for field in fields if field.key == step), None)
     args = fixed_tuple(kind)
     return args[step] if args and isinstance(step, int) and 0 <= step < len(args) else None
+
+
+def steps_of(kind: Any) -> set[Step]:
+    """The steps below a type that are declared: of a record its fields, of a fixed tuple its places."""
+    return {field.key for field in fields_of(kind) or ()} | set(range(len(fixed_tuple(kind) or ())))
 
 
 def fixed_tuple(kind: Any) -> tuple[Any, ...] | None:

@@ -17,7 +17,7 @@ from typing import Any, Literal, NamedTuple, TypeAlias, TypeVar
 
 import msgspec
 
-from .annotations import declared_at, is_list, item_of, marks_in, member_for, members_of
+from .annotations import declared_at, is_list, item_of, marks_in, member_for, members_of, steps_of
 from .errors import PolicyError
 from .paths import ANY, ByPath, Path, Step, format_path, parse_pattern
 from .records import fields_of, is_record, origin
@@ -177,7 +177,7 @@ class Rule:
     """
 
     __slots__ = (
-        "_at", "_children", "_default", "_depth", "_other", "_patterns", "_policies",
+        "_at", "_children", "_default", "_depth", "_named", "_other", "_patterns", "_policies",
         "by_field", "declared", "deleted", "deletes", "groups", "is_group", "own", "strategy", "type", "whole",
     )  # fmt: skip
 
@@ -206,7 +206,8 @@ class Rule:
         self.declared = given.get("declared", self.type)
         self._at: dict[type, Rule] = {}
         self._children: dict[Step, Rule] = {}
-        self._other: Rule | None = None
+        self._named: set[Step] | None = None  # steps with a rule of their own
+        self._other: Rule | None = None  # of all other steps
 
     def at(self, value: Any) -> Rule:
         """The rule for a value that stands here: of a union, or of ``Any``, the type that the value has."""
@@ -291,15 +292,16 @@ class Rule:
         """The rule for a field, a key or an element. Of an open container, one rule serves all steps that nothing
         names.
         """
-        rule = self._children.get(step)
-        if rule is not None:
-            return rule
-        declared = declared_at(self.type, step)
-        if declared is None and not any(p.steps[0] == step for p in self._patterns):
+        if self._named is None:
+            self._named = steps_of(self.type) | {p.steps[0] for p in self._patterns}
+        if step not in self._named:
             if self._other is None:
                 self._other = self._below(step, item_of(self.type))
             return self._other
-        rule = self._children[step] = self._below(step, item_of(self.type) if declared is None else declared)
+        rule = self._children.get(step)
+        if rule is None:
+            declared = declared_at(self.type, step)
+            rule = self._children[step] = self._below(step, item_of(self.type) if declared is None else declared)
         return rule
 
     def _below(self, step: Step, kind: Any) -> Rule:

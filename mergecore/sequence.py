@@ -1,42 +1,251 @@
-"""Sequences: which elements correspond, and how two orders become one.
+"""Sequences: what changed from one to another, and how two orders become one.
 
-Works on hashable identities (``values.identity``), never on the values themselves. Imports nothing of the package.
+Works on hashable elements that Python compares, never on the values of a record themselves. Imports nothing of the
+package.
 """
 
 from __future__ import annotations
 
-from bisect import bisect_left
+from bisect import bisect_left, bisect_right
 from collections import Counter, defaultdict
 from collections.abc import Callable, Hashable, Iterator, Sequence
+from functools import cmp_to_key
 from itertools import accumulate
-from typing import NamedTuple, TypeAlias, TypeVar
+from math import isqrt
+from typing import Any, NamedTuple, TypeAlias, TypeVar
 
-__all__ = ["Edits", "edits", "match", "merge_order", "supersequence"]
+__all__ = [
+    "BUDGET",
+    "Block",
+    "Diff",
+    "Edits",
+    "Region",
+    "changes",
+    "merge_order",
+    "placed",
+    "regions",
+    "supersequence",
+]
 
 K = TypeVar("K", bound=Hashable)
+T = TypeVar("T")
+
+BUDGET = 1 << 19
+"""Units of work that one comparison may take: a pair of equal elements, or 4,096 cells of the matrix of both sequences.
+
+Enough for any two sequences of 46,000 elements each; of elements that are rarely repeated, for far longer ones.
+"""
+
+_CELLS = 4096
 
 
-def match(a: Sequence[Hashable], b: Sequence[Hashable]) -> list[tuple[int, int]]:
-    """A longest common subsequence, as pairs of indexes that rise on both sides. Exact.
+class Block(NamedTuple):
+    """A stretch that changed: ``a[start:stop]`` became ``b[at:to]``. Either may be empty."""
 
-    Equal ends are trimmed, and what the other side lacks is left out. Then, where elements are rarely repeated, Hunt
-    and Szymanski 1977: O((r + n) log n) for r pairs of equals. Else bit-parallel (Hyyrö 2004) on Python's integers:
-    O(nm / w) for words of w bits, in space O(m + nm / w) up to ``_ROWS`` bits, beyond by halves (Hirschberg 1975).
+    start: int
+    stop: int
+    at: int
+    to: int
+    searched: bool = True
+    """False where looking for what the two have in common would have gone past the budget."""
+
+
+def changes(
+    a: Sequence[Hashable], b: Sequence[Hashable], budget: int = BUDGET, only_unique: bool = False
+) -> list[Block]:
+    """What changed from ``a`` to ``b``: all that is not in a longest common subsequence of the two.
+
+    Exact within ``budget``, and always where ``b`` repeats nothing. Beyond, elements that both have once are taken for
+    anchors, and a stretch between them that is still too costly is one block that was not ``searched``.
+
+    Equal ends are trimmed by comparing slices. While the distance d is small, Myers 1986: O(n + d²) comparisons, most
+    of them of slices. Else what the other side lacks is left out, and of the rest: where ``b`` repeats nothing, a
+    longest rising chain, O(n log n) (Fredman 1975); where elements are rarely repeated, Hunt and Szymanski 1977: O((r +
+    n) log n) for r pairs of equals; else bit-parallel on Python's integers (Hyyrö 2004), O(nm / w) for words of w bits,
+    in space O(m + nm / w) up to ``_ROWS`` bits and beyond by halves (Hirschberg 1975).
+
+    ``only_unique`` matches only what is surely the same: patience diff (Cohen 2003), that is equal ends, elements that
+    both have once in a longest rising chain, and between two of these again. Repeated elements hold nothing together.
     """
-    start, end_a, end_b = 0, len(a), len(b)
-    while start < end_a and start < end_b and a[start] == b[start]:
-        start += 1
-    while end_a > start and end_b > start and a[end_a - 1] == b[end_b - 1]:
-        end_a, end_b = end_a - 1, end_b - 1
-    in_a, in_b = Counter(a[start:end_a]), Counter(b[start:end_b])
-    left_a = [i for i in range(start, end_a) if a[i] in in_b]
-    left_b = [j for j in range(start, end_b) if b[j] in in_a]
-    pairs = sum(n * in_b[element] for element, n in in_a.items())
-    find = _sparse if pairs <= 16 * (len(left_a) + len(left_b)) else _dense
-    middle = [(left_a[i], left_b[j]) for i, j in find([a[i] for i in left_a], [b[j] for j in left_b])]
-    head = [(i, i) for i in range(start)]
-    tail = [(end_a + i, end_b + i) for i in range(len(a) - end_a)]
-    return head + middle + tail
+    search = _Search(list(a), list(b), -1 if only_unique else budget)
+    blocks: list[Block] = []
+    start = at = 0
+    searched = True
+    for i, j, n in search.runs():
+        if n == 0:
+            searched = False
+            continue
+        if i > start or j > at:
+            blocks.append(Block(start, i, at, j, searched))
+        start, at, searched = i + n, j + n, True
+    if len(a) > start or len(b) > at:
+        blocks.append(Block(start, len(a), at, len(b), searched))
+    return blocks
+
+
+Run: TypeAlias = tuple[int, int, int]
+"""``a[i:i + n]`` equals ``b[j:j + n]``, as ``(i, j, n)``; of no elements where the search was given up."""
+
+
+class _Search:
+    """Looks for runs in stretches of two lists, until there is none left to look at."""
+
+    def __init__(self, a: list[Any], b: list[Any], left: int) -> None:
+        self.a, self.b = a, b
+        self.left = left  # of the budget; below zero from the start: unique elements alone
+        self.found: list[Run] = []
+
+    def runs(self) -> list[Run]:
+        """All runs, in order."""
+        exact = self.left >= 0
+        todo = [(0, len(self.a), 0, len(self.b))]
+        while todo:
+            i, to_i, j, to_j = self.trimmed(*todo.pop())
+            if i == to_i or j == to_j or (exact and self.longest(i, to_i, j, to_j)):
+                continue
+            chain = self.unique(i, to_i, j, to_j)
+            if not chain and exact:
+                self.found.append((i, j, 0))
+            for x, y in chain:
+                self.found.append((x, y, 1))
+                todo.append((i, x, j, y))
+                i, j = x + 1, y + 1
+            if chain:
+                todo.append((i, to_i, j, to_j))
+        self.found.sort()
+        return self.found
+
+    def trimmed(self, i: int, to_i: int, j: int, to_j: int) -> tuple[int, int, int, int]:
+        """A stretch without its equal ends."""
+        if head := _common(self.a, i, to_i, self.b, j, to_j):
+            self.found.append((i, j, head))
+            i, j = i + head, j + head
+        if tail := _common_end(self.a, i, to_i, self.b, j, to_j):
+            to_i, to_j = to_i - tail, to_j - tail
+            self.found.append((to_i, to_j, tail))
+        return i, to_i, j, to_j
+
+    def longest(self, i: int, to_i: int, j: int, to_j: int) -> bool:
+        """A longest common subsequence of a stretch, if that is within the budget."""
+        if (runs := _near(self.a, i, to_i, self.b, j, to_j)) is not None:
+            self.found += runs
+            return True
+        a, b = self.a[i:to_i], self.b[j:to_j]
+        where = dict(zip(b, range(j, to_j)))
+        if len(where) == len(b):  # then the places in b of what stands in a are to rise
+            pairs = [(x, y) for x, y in zip(range(i, to_i), map(where.get, a)) if y is not None]
+            places = [y for _, y in pairs]
+            if sorted(set(places)) != places:
+                pairs = [pairs[k] for k in _rising(places)]
+            self.found += [(x, y, 1) for x, y in pairs]
+            return True
+        in_a, in_b = Counter(a), Counter(b)
+        left_a = [x for x, element in enumerate(a, i) if element in in_b]
+        left_b = [y for y, element in enumerate(b, j) if element in in_a]
+        sparse = sum(n * in_b[element] for element, n in in_a.items())
+        dense = len(left_a) * (1 + len(left_b) // _CELLS)
+        if min(sparse, dense) > self.left:
+            return False
+        self.left -= min(sparse, dense)
+        find = _sparse if sparse <= 16 * (len(left_a) + len(left_b)) or sparse <= dense else _dense
+        common = find([self.a[x] for x in left_a], [self.b[y] for y in left_b])
+        self.found += [(left_a[x], left_b[y], 1) for x, y in common]
+        return True
+
+    def unique(self, i: int, to_i: int, j: int, to_j: int) -> list[tuple[int, int]]:
+        """What both stretches have once, in a longest rising chain."""
+        once = _once(self.b[j:to_j], j)
+        pairs = [(x, once[element]) for element, x in _once(self.a[i:to_i], i).items() if element in once]
+        return [pairs[k] for k in _rising([y for _, y in pairs])]
+
+
+def _common(a: list[Any], i: int, to_i: int, b: list[Any], j: int, to_j: int) -> int:
+    """How many elements are equal at the start."""
+    if i == to_i or j == to_j or a[i] != b[j]:
+        return 0
+    return _gallop(min(to_i - i, to_j - j), lambda done, to: a[i + done : i + to] == b[j + done : j + to])
+
+
+def _common_end(a: list[Any], i: int, to_i: int, b: list[Any], j: int, to_j: int) -> int:
+    """How many elements are equal at the end."""
+    if i == to_i or j == to_j or a[to_i - 1] != b[to_j - 1]:
+        return 0
+    return _gallop(min(to_i - i, to_j - j), lambda done, to: a[to_i - to : to_i - done] == b[to_j - to : to_j - done])
+
+
+def _gallop(most: int, equal: Callable[[int, int], bool]) -> int:
+    """How far things are equal, of which the first is: slices that grow, and then shrink to the first difference."""
+    done, step = 1, 4
+    while done < most:
+        to = min(done + step, most)
+        if equal(done, to):
+            done, step = to, min(4 * step, 4096)
+        else:
+            most, step = to - 1, (to - done) // 2
+    return done
+
+
+def _near(a: list[Any], i: int, to_i: int, b: list[Any], j: int, to_j: int) -> list[Run] | None:
+    """Myers's greedy search, if the distance is small beside the length; else ``None``."""
+    n, m = to_i - i, to_j - j
+    most = isqrt((n + m) // 8)
+    if abs(n - m) > most:
+        return None
+    reached = {1: 0}  # by diagonal, how far into a
+    history: list[dict[int, int]] = []
+    for d in range(most + 1):
+        history.append(reached.copy())
+        for k in range(-d, d + 1, 2):
+            down = k == -d or (k != d and reached[k - 1] < reached[k + 1])
+            x = reached[k + 1] if down else reached[k - 1] + 1
+            y = x - k
+            if x < n and y < m and a[i + x] == b[j + y]:
+                x += _common(a, i + x, to_i, b, j + y, to_j)
+            reached[k] = x
+            if x >= n and x - k >= m:
+                return _traced(history, n, m, i, j)
+    return None
+
+
+def _traced(history: list[dict[int, int]], x: int, y: int, i: int, j: int) -> list[Run]:
+    """The runs of the path that Myers's search took, from its end to its start."""
+    runs: list[Run] = []
+    for d in range(len(history) - 1, -1, -1):
+        reached, k = history[d], x - y
+        down = k == -d or (k != d and reached[k - 1] < reached[k + 1])
+        before = reached[k + 1] if down else reached[k - 1]
+        start = before if down else before + 1  # where the run on this diagonal began
+        if x > start:
+            runs.append((i + start, j + start - k, x - start))
+        x, y = before, before - (k + 1 if down else k - 1)
+    return runs
+
+
+def _rising(places: Sequence[int]) -> list[int]:
+    """The indexes of a longest strictly rising chain; of several, the one that is found from the end, as in git."""
+    ends: list[int] = []  # ends[k]: the smallest place that a chain of k + 1 can end with
+    last: list[int] = []  # and its index
+    before: list[int] = []
+    for index, place in enumerate(places):
+        k = bisect_left(ends, place)
+        before.append(last[k - 1] if k else -1)
+        if k == len(ends):
+            ends.append(place)
+            last.append(index)
+        else:
+            ends[k], last[k] = place, index
+    chain: list[int] = []
+    index = last[-1] if last else -1
+    while index >= 0:
+        chain.append(index)
+        index = before[index]
+    return chain[::-1]
+
+
+def _once(elements: list[Any], first: int) -> dict[Any, int]:
+    """Where the elements are that are not repeated."""
+    counts = Counter(elements)
+    return {element: at for at, element in enumerate(elements, first) if counts[element] == 1}
 
 
 def _sparse(a: Sequence[Hashable], b: Sequence[Hashable]) -> list[tuple[int, int]]:
@@ -44,26 +253,9 @@ def _sparse(a: Sequence[Hashable], b: Sequence[Hashable]) -> list[tuple[int, int
     where: dict[Hashable, list[int]] = {}
     for j in range(len(b) - 1, -1, -1):  # falling, so that one element of a is used once
         where.setdefault(b[j], []).append(j)
-    ends: list[int] = []  # ends[k]: the smallest j that a chain of k + 1 pairs can end with
-    chains: list[_Link] = []
-    for i, element in enumerate(a):
-        for j in where.get(element, ()):
-            k = bisect_left(ends, j)
-            link = (i, j, chains[k - 1] if k else None)
-            if k == len(ends):
-                ends.append(j)
-                chains.append(link)
-            else:
-                ends[k], chains[k] = j, link
-    pairs: list[tuple[int, int]] = []
-    chain: _Link | None = chains[-1] if chains else None
-    while chain is not None:
-        pairs.append(chain[:2])
-        chain = chain[2]
-    return pairs[::-1]
+    pairs = [(i, j) for i, element in enumerate(a) for j in where.get(element, ())]
+    return [pairs[k] for k in _rising([j for _, j in pairs])]
 
-
-_Link: TypeAlias = "tuple[int, int, _Link | None]"
 
 _ROWS = 1 << 28  # bits of all rows together: 32 MiB
 
@@ -119,70 +311,134 @@ def _gains(row: int, width: int) -> list[int]:
     return [0, *accumulate(bit == "0" for bit in reversed(f"{row:0{width}b}"))]
 
 
+# ------------------------------------------------------------------------------------------ two sides of one base
+
+
+class Region(NamedTuple):
+    """A stretch of a base, from ``start`` to ``stop``, that neither, one, or both sides changed.
+
+    The sides have it at ``ours:ours_to`` and ``theirs:theirs_to``.
+    """
+
+    start: int
+    stop: int
+    ours: int
+    ours_to: int
+    theirs: int
+    theirs_to: int
+    ours_did: list[Block]
+    theirs_did: list[Block]
+
+    @property
+    def searched(self) -> bool:
+        """False where a side was not compared to its end."""
+        return all(block.searched for block in (*self.ours_did, *self.theirs_did))
+
+    def of(self, base: Sequence[T], ours: Sequence[T], theirs: Sequence[T]) -> tuple[Sequence[T], ...]:
+        """What the three have here."""
+        return base[self.start : self.stop], ours[self.ours : self.ours_to], theirs[self.theirs : self.theirs_to]
+
+
+def regions(n: int, ours: Sequence[Block], theirs: Sequence[Block]) -> Iterator[Region]:
+    """All of a base of ``n`` elements in stretches: blocks of both sides are in one where they touch or overlap."""
+    at = mine = other = 0  # how far the three sides have been told
+    x = y = 0
+    while x < len(ours) or y < len(theirs):
+        start = min(blocks[k].start for blocks, k in ((ours, x), (theirs, y)) if k < len(blocks))
+        if start > at:
+            ahead = start - at
+            yield Region(at, start, mine, mine + ahead, other, other + ahead, [], [])
+            at, mine, other = start, mine + ahead, other + ahead
+        stop, from_x, from_y = start, x, y
+        while True:
+            if x < len(ours) and ours[x].start <= stop:
+                stop, x = max(stop, ours[x].stop), x + 1
+            elif y < len(theirs) and theirs[y].start <= stop:
+                stop, y = max(stop, theirs[y].stop), y + 1
+            else:
+                break
+        ours_did, theirs_did = list(ours[from_x:x]), list(theirs[from_y:y])
+        mine_to, other_to = _reached(ours_did, at, mine, stop), _reached(theirs_did, at, other, stop)
+        yield Region(start, stop, mine, mine_to, other, other_to, ours_did, theirs_did)
+        at, mine, other = stop, mine_to, other_to
+    if n > at:
+        yield Region(at, n, mine, mine + n - at, other, other + n - at, [], [])
+
+
+def _reached(blocks: Sequence[Block], start: int, at: int, stop: int) -> int:
+    """Where a side stands when the base is told up to ``stop``."""
+    return blocks[-1].to + stop - blocks[-1].stop if blocks else at + stop - start
+
+
 class Edits(NamedTuple):
-    """What one side did to a base of n elements."""
+    """What one side did to a stretch of n elements of a base."""
 
     fate: list[int | None]  # n: where the element, or what replaced it, is now; None where it was deleted
-    gaps: list[list[int]]  # n + 1: what was inserted before each base element, and at the end
+    gaps: list[list[int]]  # n + 1: what was inserted before each element, and at the end
 
 
-def edits(base: Sequence[Hashable], side: Sequence[Hashable], alike: Alike | None = None) -> Edits:
-    """What ``side`` did to ``base``, where elements that match stand between those that do not.
+class Diff:
+    """What one side did to a base: the blocks that changed, and element by element what became of them.
 
-    ``alike(i, j)`` says how much ``base[i]`` and ``side[j]`` have in common; 0 where they are two things. Among those
-    that do not match, what is alike was changed; of the rest, k elements replaced by k are k replacements, else
-    deletions and insertions. An element that the side moved replaces nothing: whoever settles a replacement may drop
-    it, and nobody changed the element.
+    ``alike(i, j)`` says how much the base's element i and the side's element j have in common; 0 where they are two
+    things. Among those that do not match, what is alike was changed; of the rest, k elements replaced by k are k
+    replacements, else deletions and insertions. An element that the side moved replaces nothing: whoever settles a
+    replacement may drop it, and nobody changed the element.
     """
-    fate: list[int | None] = [None] * len(base)
-    gaps: list[list[int]] = [[] for _ in range(len(base) + 1)]
-    pairs = match(base, side)
-    kept = {i for i, _ in pairs}
-    moved = {element for i, element in enumerate(base) if i not in kept}
-    if alike is not None:
-        found = _changed(pairs, len(base), len(side), lambda i, j: 0 if side[j] in moved else alike(i, j))
-        pairs = sorted([*pairs, *found])
-    i = j = 0
-    for to_i, to_j in [*pairs, (len(base), len(side))]:
-        if to_i - i == to_j - j:
-            for k in range(to_i - i):
-                if side[j + k] in moved:
-                    gaps[i + k].append(j + k)
+
+    def __init__(self, base: Sequence[Hashable], side: Sequence[Hashable], alike: Alike | None = None) -> None:
+        self.blocks = changes(base, side)
+        self.alike = alike
+        self.side = side
+        self.unmatched = {base[i] for block in self.blocks for i in range(block.start, block.stop)}
+
+    def edits(self, blocks: Sequence[Block], start: int, stop: int, at: int) -> Edits:
+        """What became of the base's elements from ``start`` to ``stop``, which the side has from ``at`` on."""
+        fate: list[int | None] = [None] * (stop - start)
+        gaps: list[list[int]] = [[] for _ in range(stop - start + 1)]
+        i, j = start, at
+        for block in (*blocks, Block(stop, stop, 0, 0)):
+            for kept in range(block.start - i):
+                fate[i - start + kept] = j + kept
+            i, j = block.start, block.at
+            for to_i, to_j in (*self.changed(block), (block.stop, block.to)):
+                if to_i - i == to_j - j:
+                    for k in range(to_i - i):
+                        if self.side[j + k] in self.unmatched:
+                            gaps[i + k - start].append(j + k)
+                        else:
+                            fate[i + k - start] = j + k
                 else:
-                    fate[i + k] = j + k
-        else:
-            gaps[i].extend(range(j, to_j))
-        if to_i < len(base):
-            fate[to_i] = to_j
-        i, j = to_i + 1, to_j + 1
-    return Edits(fate, gaps)
+                    gaps[i - start].extend(range(j, to_j))
+                if to_i < block.stop:
+                    fate[to_i - start] = to_j
+                i, j = to_i + 1, to_j + 1
+            i, j = block.stop, block.to
+        return Edits(fate, gaps)
 
-
-def _changed(pairs: Sequence[tuple[int, int]], n: int, m: int, alike: Alike) -> Iterator[tuple[int, int]]:
-    """Between the pairs, what is most alike, in order; blocks too large for that are left as they are."""
-    i = j = 0
-    for to_i, to_j in [*pairs, (n, m)]:
-        if 0 < (to_i - i) * (to_j - j) <= _BLOCK:
-            yield from _aligned(i, to_i, j, to_j, alike)
-        i, j = to_i + 1, to_j + 1
-
-
-def _aligned(i: int, to_i: int, j: int, to_j: int, alike: Alike) -> Iterator[tuple[int, int]]:
-    """Of two blocks, the pairs in order that have the most in common together."""
-    score = {(a, b): alike(a, b) for a in range(i, to_i) for b in range(j, to_j)}
-    best = defaultdict[tuple[int, int], float](float)  # of what is left from here on
-    for a in range(to_i - 1, i - 1, -1):
-        for b in range(to_j - 1, j - 1, -1):
-            together = best[a + 1, b + 1] + score[a, b]
-            best[a, b] = max(together, best[a + 1, b], best[a, b + 1])
-    while i < to_i and j < to_j:
-        if score[i, j] and best[i, j] == best[i + 1, j + 1] + score[i, j]:
-            yield i, j
-            i, j = i + 1, j + 1
-        elif best[i, j] == best[i + 1, j]:
-            i += 1
-        else:
-            j += 1
+    def changed(self, block: Block) -> list[tuple[int, int]]:
+        """Of what does not match, the pairs in order that have the most in common together; none of a large block."""
+        start, stop, at, to, _ = block
+        if self.alike is None or not 0 < (stop - start) * (to - at) <= _BLOCK:
+            return []
+        there = [j for j in range(at, to) if self.side[j] not in self.unmatched]
+        score = {(i, j): self.alike(i, j) for i in range(start, stop) for j in there}
+        best = defaultdict[tuple[int, int], float](float)  # of what is left from here on
+        for i in range(stop - 1, start - 1, -1):
+            for j in range(to - 1, at - 1, -1):
+                together = best[i + 1, j + 1] + score.get((i, j), 0)
+                best[i, j] = max(together, best[i + 1, j], best[i, j + 1])
+        pairs: list[tuple[int, int]] = []
+        i, j = start, at
+        while i < stop and j < to:
+            if score.get((i, j)) and best[i, j] == best[i + 1, j + 1] + score[i, j]:
+                pairs.append((i, j))
+                i, j = i + 1, j + 1
+            elif best[i, j] == best[i + 1, j]:
+                i += 1
+            else:
+                j += 1
+        return pairs
 
 
 Alike: TypeAlias = Callable[[int, int], float]
@@ -194,46 +450,92 @@ def supersequence(a: Sequence[Hashable], b: Sequence[Hashable]) -> list[tuple[in
     """A shortest common supersequence, as pairs of indexes (``None``: not of that side); in gaps, ``a`` is first."""
     merged: list[tuple[int | None, int | None]] = []
     i = j = 0
-    for to_i, to_j in [*match(a, b), (len(a), len(b))]:
-        merged += [(x, None) for x in range(i, to_i)]
-        merged += [(None, x) for x in range(j, to_j)]
-        if to_i < len(a):
-            merged.append((to_i, to_j))
-        i, j = to_i + 1, to_j + 1
+    for start, stop, at, to, _ in (*changes(a, b), Block(len(a), len(a), len(b), len(b))):
+        merged += zip(range(i, start), range(j, at))
+        merged += [(x, None) for x in range(start, stop)]
+        merged += [(None, x) for x in range(at, to)]
+        i, j = stop, to
     return merged
 
 
-def merge_order(base: Sequence[K], ours: Sequence[K], theirs: Sequence[K]) -> list[K]:
-    """One order of the distinct keys of all three sides.
+# ------------------------------------------------------------------------------------------ the order of keys
 
-    The keys that all have keep their order, or take that of the one side that changed it; a key that is new on a side
-    follows the key it followed there. Where both reordered, or add in one place, ``ours`` comes first: the caller hands
-    in the sides in canonical order.
+
+def merge_order(base: Sequence[K], ours: Sequence[K], theirs: Sequence[K]) -> list[K] | None:
+    """One order of the keys that both sides have; ``None`` where the two contradict each other.
+
+    Pair by pair: a pair that one side alone reordered is as that side has it, and a pair that both have in one order
+    stays in it, also if one of the two is new. The pairs that change places are then those of ours and those of theirs
+    together, and that is an order exactly where no third pair would have to change places, too (the union of the
+    inversion sets is closed: it is the join of both in the weak order of permutations). O(n log n).
     """
-    if ours == theirs and len(ours) >= len(base) and set(base) <= set(ours):
-        return list(ours)
-    shared = set(ours).intersection(theirs)
-    if base:
-        shared.intersection_update(base)
-    was, mine, other = ([key for key in side if key in shared] for side in (base, ours, theirs))
-    spine = other if mine == was else mine
-    runs: tuple[dict[K | None, list[K]], ...] = ({}, {}, {})
-    placed = shared.copy()
-    for side, run in zip((ours, theirs, base), runs):
+    both = set(ours).intersection(theirs)
+    mine, other = ([key for key in side if key in both] for side in (ours, theirs))
+    known = both.intersection(base)
+    old, my_old, other_old = ([key for key in side if key in known] for side in (base, mine, other))
+    if mine == other:
+        return mine
+    if len(known) == len(both) and (my_old == old or other_old == old):
+        return other if my_old == old else mine
+    was, now, there = ({key: place for place, key in enumerate(side)} for side in (old, mine, other))
+
+    def compare(x: K, y: K) -> int:
+        ahead = now[x] < now[y]
+        if x in known and y in known and ahead == (was[x] < was[y]):
+            ahead = there[x] < there[y]
+        return -1 if ahead else 1
+
+    merged = sorted(mine, key=cmp_to_key(compare))
+    kept = [key for key in merged if key in known]
+    my_swaps, other_swaps, apart = (_swaps(*pair) for pair in ((old, my_old), (old, other_old), (my_old, other_old)))
+    swaps = (my_swaps + other_swaps + apart) // 2  # of either: what both swapped is not apart
+    closed = (_swaps(old, kept), _swaps(my_old, kept), _swaps(other_old, kept)) == (
+        (swaps, swaps - my_swaps, swaps - other_swaps)
+    )
+    agreed = _swaps(mine, other) == apart and _swaps(mine, merged) == swaps - my_swaps
+    return merged if closed and agreed else None
+
+
+def _swaps(a: Sequence[K], b: Sequence[K]) -> int:
+    """How many pairs of the same keys stand in another order (Kendall's distance), by merge sort."""
+    place = {key: at for at, key in enumerate(a)}
+    count, runs = 0, [[place[key]] for key in b]
+    while len(runs) > 1:
+        for k in range(len(runs) // 2):
+            left, right = runs[2 * k], runs[2 * k + 1]
+            x = 0
+            for y in right:
+                x = bisect_right(left, y, x)
+                count += len(left) - x
+            runs[k] = sorted(left + right)
+        runs[len(runs) // 2 :] = runs[-1:] if len(runs) % 2 else []
+    return count
+
+
+def placed(order: Sequence[K], base: Sequence[K], ours: Sequence[K], theirs: Sequence[K]) -> list[K]:
+    """The keys of ``order``, and all others of the three sides: each follows the key that it followed on its side.
+
+    Where both add in one place, what ``ours`` adds comes first: the caller hands in the sides in canonical order.
+    """
+    spine = dict.fromkeys(order)
+    runs: list[dict[K | None, list[K]]] = []
+    for side in (ours, theirs, base):
+        run: dict[K | None, list[K]] = {}
         anchor: K | None = None
         for key in side:
-            if key in shared:
+            if key in spine:
                 anchor = key
             else:
                 run.setdefault(anchor, []).append(key)
-    merged: list[K] = []
+        runs.append(run)
+    if not any(runs):
+        return list(order)
+    merged: dict[K, None] = {}
     for anchor in (None, *spine):
         if anchor is not None:
-            merged.append(anchor)
+            merged[anchor] = None
         a, b, c = (run.get(anchor, []) for run in runs)
         both = [a[i] if i is not None else b[j or 0] for i, j in supersequence(a, b)]
-        for key in [both[i] if i is not None else c[j or 0] for i, j in supersequence(both, c)]:
-            if key not in placed:
-                placed.add(key)
-                merged.append(key)
-    return merged
+        for i, j in supersequence(both, c):
+            merged.setdefault(both[i] if i is not None else c[j or 0])
+    return list(merged)

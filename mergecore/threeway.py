@@ -16,7 +16,7 @@ from .policy import Policies, rule_for
 from .records import convert, is_record
 from .strategies import Candidate, Conflict
 from .times import Moment, Moments, times_of
-from .values import UNSET, UnsetType, as_map, check_depth, check_value, same, shape
+from .values import UNSET, Kinds, UnsetType, as_map, check_depth, check_value, same, shape
 from .walk import Question, Sides, Verdict, Walk
 
 __all__ = ["Merged", "merge"]
@@ -161,8 +161,9 @@ def merge(
         for value, what in zip(sides, called):
             check_depth(value, what)
         sides = Sides(*(convert(value, model, what) for value, what in zip(sides, called)))
+    seen: Kinds = {}
     for value, what in zip(sides, called):
-        check_value(value, what)
+        check_value(value, what, seen)
     kinds = {shape(value) for value in sides if as_map(value) is not None}
     if len(kinds) > 1 and model is None:
         listed = " and ".join(sorted(kind.__name__ for kind in kinds))
@@ -171,7 +172,7 @@ def merge(
     classes = {type(value) for value in sides if value is not UNSET}
     if not isinstance(model, str) and len(classes) == 1 and is_record(cls := classes.pop()):
         kind = member_for(kind, cls)
-    return _merge(Question(sides, rule_for(kind, policy), names, times_of(at, names)), {})
+    return _merge(Question(sides, rule_for(kind, policy), names, times_of(at, names), seen), {})
 
 
 def _merge(asked: Question, answers: Mapping[Path, Any], verdicts: list[Verdict] | None = None) -> Merged[Any]:

@@ -8,7 +8,7 @@ size of the values. Imports ``errors``, ``paths`` and ``records``.
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Iterator
+from collections.abc import Hashable, Iterable, Iterator
 from decimal import Decimal
 from enum import Enum, Flag
 from typing import Any, TypeAlias
@@ -23,6 +23,7 @@ from .records import is_record, values_of
 __all__ = [
     "MAX_DEPTH",
     "UNSET",
+    "Kinds",
     "Number",
     "UnsetType",
     "as_map",
@@ -32,6 +33,7 @@ __all__ = [
     "equal",
     "identity",
     "is_number",
+    "is_plain",
     "larger",
     "same",
     "shape",
@@ -57,6 +59,8 @@ def as_map(value: Any) -> dict[Any, Any] | None:
     if isinstance(value, dict):
         return value
     cls = type(value)
+    if cls in _ATOMS:
+        return None
     if is_record(cls) or (isinstance(value, tuple) and hasattr(cls, "_fields")):
         return values_of(value)
     return None
@@ -93,8 +97,8 @@ def equal(a: Any, b: Any) -> bool:
         if kind is list or kind is tuple:
             if len(a) != len(b):
                 return False
-            for i, below in enumerate(a):
-                if not equal(below, b[i]):
+            for below, other in zip(a, b):
+                if below is not other and not equal(below, other):
                     return False
             return True
         if is_record(kind):
@@ -137,6 +141,8 @@ def canonical(value: Any) -> tuple[tuple[str, str], ...]:
 
     Flat, since Python compares nested tuples by recursion.
     """
+    if type(value) in _ATOMS:
+        return ((type(value).__qualname__, _text(value)),)
     tokens: list[tuple[str, str]] = []
     todo = [value]
     while todo:
@@ -202,18 +208,32 @@ def larger(a: Any, b: Any) -> Any:
     return a if a is b or canonical(a) >= canonical(b) else b
 
 
+Kinds: TypeAlias = dict[int, frozenset[type]]
+"""Of lists that hold no containers, the types of the elements, by the list's ``id``."""
+
+
+def is_plain(kinds: Iterable[Iterable[type] | None]) -> bool:
+    """True where Python compares elements of all these types as ``equal`` does, and equal ones are spelled alike."""
+    found: set[type] = set()
+    for some in kinds:
+        if some is None:
+            return False
+        found.update(some)
+    return found <= _ATOMS and not {bool, int} <= found
+
+
 def check_depth(value: Any, what: str) -> None:
     """Raises ``TooDeep`` where ``value`` nests beyond ``MAX_DEPTH`` levels (or contains itself)."""
     for _ in _leaves(value, what):
         pass
 
 
-def check_value(value: Any, what: str) -> None:
+def check_value(value: Any, what: str, kinds: Kinds | None = None) -> None:
     """Raises ``TooDeep`` as ``check_depth`` does, ``InvalidInput`` for an object that cannot be compared or ordered.
 
-    Such is one that has no hash, or whose text is but its address.
+    Such is one that has no hash, or whose text is but its address. ``kinds`` keeps what was seen in lists.
     """
-    for leaf, path in _leaves(value, what):
+    for leaf, path in _leaves(value, what, kinds):
         if isinstance(leaf, _BYTES) or is_number(leaf):
             continue
         name = type(leaf).__qualname__
@@ -227,7 +247,7 @@ def check_value(value: Any, what: str) -> None:
             raise InvalidInput(unknown, path)
 
 
-def _leaves(value: Any, what: str) -> Iterator[tuple[Any, Path]]:
+def _leaves(value: Any, what: str, kinds: Kinds | None = None) -> Iterator[tuple[Any, Path]]:
     """What is no container and not of an everyday type, and where it is."""
     stack: list[Iterator[tuple[Step, Any]]] = [iter([("", value)])]
     path: list[Step] = []
@@ -241,6 +261,10 @@ def _leaves(value: Any, what: str) -> Iterator[tuple[Any, Path]]:
                 continue
             if len(stack) > MAX_DEPTH:
                 raise TooDeep(f"{what} nests deeper than {MAX_DEPTH} levels; nothing was merged", tuple(path[1:9]))
+            if type(below) is list and (found := frozenset(map(type, below))) <= _ATOMS:
+                if kinds is not None:
+                    kinds[id(below)] = found
+                continue
             path.append(step)
             stack.append(inside)
             break

@@ -10,20 +10,20 @@ consulted first. Imports ``annotations``, ``errors``, ``paths``, ``policy``, ``r
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple, TypeAlias
 
 import msgspec
 
 from .annotations import fixed_tuple
 from .errors import AnswerError, InvalidInput, PolicyError, StrategyError
-from .paths import Path, Step
+from .paths import Path, Slice, Step
 from .policy import Rule
 from .records import build, convert, is_record, text_of, validate, values_of
-from .sequence import edits, merge_order, supersequence
+from .sequence import Diff, Edits, Region, merge_order, placed, regions, supersequence
 from .strategies import Candidate, Conflict, Context, Part, Pass, Strategy, merge_sets
 from .times import Times
-from .values import UNSET, as_map, canonical, check_value, equal, identity, larger, same, shape
+from .values import UNSET, Kinds, as_map, canonical, check_value, equal, identity, is_plain, larger, same, shape
 
 __all__ = ["Question", "Sides", "Verdict", "Walk"]
 
@@ -72,6 +72,7 @@ class Question(msgspec.Struct, frozen=True):
     rule: Rule
     names: tuple[str, str]
     at: tuple[Times, Times]
+    kinds: Kinds
 
 
 class Walk:
@@ -267,7 +268,8 @@ class Walk:
             order = list(ours)
         else:
             first, second = sorted((ours, theirs), key=canonical)
-            order = merge_order(base, first, second)
+            spine = merge_order(base, first, second)
+            order = placed([key for key in first if key in second] if spine is None else spine, base, first, second)
         if all(type(key) is str for key in order):
             return order
         spelled: dict[Any, Any] = {}  # Python takes 1, 1.0 and True for one key
@@ -325,22 +327,50 @@ class Walk:
     def open_list(self, rule: Rule, path: Path, sides: Sides) -> Any:
         """A list by element: changes overlap only where they touch the same element of the base."""
         mark = self.mark()
-        _, ours, theirs = sides
-        was = sides.base if shape(sides.base) is shape(ours) else ()
-        known, mine, other = ([identity(x) for x in side] for side in (was, ours, theirs))
-        ours_did = edits(known, mine, lambda i, j: _alike(was[i], ours[j]))
-        theirs_did = edits(known, other, lambda i, j: _alike(was[i], theirs[j]))
+        was = sides.base if shape(sides.base) is shape(sides.ours) else ()
+        base, ours, theirs = lists = Sides(list(was), list(sides.ours), list(sides.theirs))
+        plain = is_plain(self.asked.kinds.get(id(side), None if side else ()) for side in (was, *sides[1:]))
+        known = lists if plain else lists.each(lambda side: [identity(x) for x in side])
+        alike = None if plain else _alike
+        mine = Diff(known.base, known.ours, alike and (lambda i, j: _alike(base[i], ours[j])))
+        other = Diff(known.base, known.theirs, alike and (lambda i, j: _alike(base[i], theirs[j])))
         merged: list[Any] = []
-        for i in range(len(was) + 1):
-            merged += self.inserted([ours[j] for j in ours_did.gaps[i]], [theirs[j] for j in theirs_did.gaps[i]])
-            if i < len(was):
-                a, b = ours_did.fate[i], theirs_did.fate[i]
-                element = Sides(was[i], UNSET if a is None else ours[a], UNSET if b is None else theirs[b])
-                unit = None in element.each(as_map)
-                value = self.node(rule.child(i), (*path, i), element, unit)
-                if value is not UNSET:
-                    merged.append(value)
+        for region in regions(len(base), mine.blocks, other.blocks):
+            here = Sides(*region.of(*lists))
+            if plain and not (region.ours_did and region.theirs_did):
+                merged += here.theirs if region.theirs_did else here.ours
+            elif region.ours_did and region.theirs_did and not region.searched:
+                merged += self.unsearched(rule, path, region, here)
+            else:
+                a = mine.edits(region.ours_did, region.start, region.stop, region.ours)
+                b = other.edits(region.theirs_did, region.start, region.stop, region.theirs)
+                merged += self.elements(rule, path, lists, region.start, a, b)
         return self.combined(rule, path, sides, merged, mark)
+
+    def elements(
+        self, rule: Rule, path: Path, lists: Sides, start: int, ours_did: Edits, theirs_did: Edits
+    ) -> Iterator[Any]:
+        """A stretch of a list: what was inserted, and what became of each element of the base."""
+        base, ours, theirs = lists
+        for i, (a, b) in enumerate(zip((*ours_did.fate, None), (*theirs_did.fate, None))):
+            yield from self.inserted([ours[j] for j in ours_did.gaps[i]], [theirs[j] for j in theirs_did.gaps[i]])
+            if i < len(ours_did.fate):
+                was = base[start + i]
+                element = Sides(was, UNSET if a is None else ours[a], UNSET if b is None else theirs[b])
+                value = self.node(rule.child(start + i), (*path, start + i), element, None in element.each(as_map))
+                if value is not UNSET:
+                    yield value
+
+    def unsearched(self, rule: Rule, path: Path, region: Region, sides: Sides) -> list[Any]:
+        """Where what corresponds to what would take too long to find out: an open conflict, whatever the strategy."""
+        path = (*path, Slice(region.start, region.stop))
+        if path in self.answers:
+            return list(self.answer(rule, path, sides))
+        if equal(sides.ours, sides.theirs):
+            return list(self.agreed(path, sides))
+        context = self.context(rule, path, sides)
+        reason = "too much changed to find out what corresponds to what"
+        return list(self.conflict(context, sides, rule.strategy, reason, self.shown(context, sides)))
 
     def inserted(self, ours: list[Any], theirs: list[Any]) -> list[Any]:
         """What both inserted in one gap: all of it, equal things once; where the order is open, the canonical one."""

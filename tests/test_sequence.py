@@ -5,15 +5,17 @@ from __future__ import annotations
 import itertools
 from collections.abc import Sequence
 from functools import cache
+from typing import TypeVar
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from mergecore import sequence
-from mergecore.sequence import edits, match, merge_order, supersequence
+from mergecore.sequence import BUDGET, Block, Diff, changes, merge_order, placed, regions, supersequence
 
 WORDS = st.text("abc", max_size=8)
+K = TypeVar("K")
 ORDERS = st.permutations(list(range(8))).flatmap(lambda order: st.integers(0, 8).map(lambda n: list(order[:n])))
 
 
@@ -27,8 +29,20 @@ def lcs(a: str, b: str) -> int:
     return max(lcs(a[1:], b), lcs(a, b[1:]))
 
 
+def matched(blocks: Sequence[Block], a: Sequence[object], b: Sequence[object]) -> int:
+    """How many elements stand between the blocks, which are equal on both sides; the blocks are as large as can be."""
+    count = i = j = 0
+    for k, (start, stop, at, to, _) in enumerate((*blocks, Block(len(a), len(a), len(b), len(b)))):
+        assert start - i == at - j >= (0 < k < len(blocks)), "between two blocks something is equal"
+        assert list(a[i:start]) == list(b[j:at])
+        assert k == len(blocks) or stop > start or to > at
+        count, i, j = count + start - i, stop, to
+    return count
+
+
 def assert_match_is_exact(a: str, b: str) -> None:
-    for find in (match, sequence._sparse, sequence._dense):
+    assert matched(changes(a, b), a, b) == lcs(a, b)
+    for find in (sequence._sparse, sequence._dense):
         assert_is_longest(find(a, b), a, b)
 
 
@@ -36,6 +50,12 @@ def assert_is_longest(pairs: list[tuple[int, int]], a: str, b: str) -> None:
     assert all(a[i] == b[j] for i, j in pairs)
     assert all(x[0] < y[0] and x[1] < y[1] for x, y in itertools.pairwise(pairs))
     assert len(pairs) == lcs(a, b)
+
+
+def edits(base: str, side: str) -> tuple[list[int | None], list[list[int]]]:
+    """What became of each element."""
+    diff = Diff(base, side)
+    return diff.edits(diff.blocks, 0, len(base), 0)
 
 
 def is_subsequence(part: Sequence[object], whole: Sequence[object]) -> bool:
@@ -68,7 +88,46 @@ def test_match_by_halves_is_as_exact(bits: int, monkeypatch: pytest.MonkeyPatch)
 def test_match_of_long_repetitive_lists_ends() -> None:
     """20,000 elements of two values, one step out of phase: all but one correspond."""
     a, b = ("ab" * 10_000), ("ba" * 10_000)
-    assert len(match(a, b)) == len(a) - 1
+    assert matched(changes(a, b), a, b) == len(a) - 1
+
+
+@given(WORDS, WORDS, st.integers(0, 12))
+def test_past_the_budget_a_block_says_that_it_was_not_searched(a: str, b: str, budget: int) -> None:
+    """What is matched is equal; if it is not the longest, a block was not searched, or something is there once."""
+    blocks = changes(a, b, budget)
+    assert matched(blocks, a, b) <= lcs(a, b)
+    once = any(a.count(x) == 1 == b.count(x) for x in a)
+    assert matched(blocks, a, b) == lcs(a, b) or once or not all(block.searched for block in blocks)
+    assert all(block.searched for block in changes(a, b, BUDGET))
+
+
+@given(WORDS, WORDS)
+def test_patience_matches_nothing_that_is_repeated_between_its_anchors(a: str, b: str) -> None:
+    """What is matched is equal; in a block no element is there once on both sides, and its ends differ."""
+    blocks = changes(a, b, only_unique=True)
+    matched(blocks, a, b)
+    for start, stop, at, to, searched in blocks:
+        was, now = a[start:stop], b[at:to]
+        assert searched
+        assert not any(was.count(x) == 1 == now.count(x) for x in was)
+        assert not was or not now or (was[0] != now[0] and was[-1] != now[-1])
+
+
+@given(WORDS, WORDS, WORDS)
+def test_regions_tell_all_of_three_sides_once(base: str, ours: str, theirs: str) -> None:
+    """In order, without gaps; each block is in one; what a side has where it did nothing is what the base has."""
+    mine, other = changes(base, ours), changes(base, theirs)
+    told = list(regions(len(base), mine, other))
+    for of, whole in zip(zip(*(region.of(base, ours, theirs) for region in told)), (base, ours, theirs)):
+        assert "".join(of) == whole
+    assert [block for region in told for block in region.ours_did] == mine
+    assert [block for region in told for block in region.theirs_did] == other
+    for region in told:
+        was, a, b = region.of(base, ours, theirs)
+        assert region.ours_did or was == a
+        assert region.theirs_did or was == b
+        edges = [edge for did in (region.ours_did, region.theirs_did) for block in did for edge in block[:2]]
+        assert not edges or (min(edges), max(edges)) == (region.start, region.stop)
 
 
 @pytest.mark.parametrize(
@@ -126,17 +185,69 @@ def test_of_two_insertions_in_one_gap_the_first_side_comes_first() -> None:
 # ---- orders of keys
 
 
+def order_of(base: Sequence[K], ours: Sequence[K], theirs: Sequence[K]) -> list[K]:
+    """All keys in one order; where the sides contradict each other, the common ones are as ours has them."""
+    spine = merge_order(base, ours, theirs)
+    return placed([key for key in ours if key in theirs] if spine is None else spine, base, ours, theirs)
+
+
+def demanded(base: Sequence[K], ours: Sequence[K], theirs: Sequence[K]) -> dict[tuple[K, K], bool] | None:
+    """Of each pair of common keys, whether the first is to stand first; ``None`` where two demands contradict."""
+    pairs: dict[tuple[K, K], bool] = {}
+    for x, y in itertools.permutations([key for key in ours if key in theirs], 2):
+        mine, other = ours.index(x) < ours.index(y), theirs.index(x) < theirs.index(y)
+        if x in base and y in base:
+            was = base.index(x) < base.index(y)
+            pairs[x, y] = mine if other == was else other
+        elif mine != other:
+            return None
+        else:
+            pairs[x, y] = mine
+    return pairs
+
+
+def assert_order_is_as_each_pair_demands(base: Sequence[K], ours: Sequence[K], theirs: Sequence[K]) -> None:
+    merged, pairs = merge_order(base, ours, theirs), demanded(base, ours, theirs)
+    common = [key for key in ours if key in theirs]
+    fits = [
+        list(order)
+        for order in itertools.permutations(common)
+        if pairs is not None and all(pairs[pair] for pair in itertools.combinations(order, 2))
+    ]
+    assert fits == ([] if merged is None else [merged])
+
+
+def test_an_order_is_as_each_pair_demands_in_every_small_world() -> None:
+    """Two orders of four keys, of which the base has all, or all but one or two: the one that fits, or none."""
+    for n in (2, 3, 4):
+        for ours, theirs in itertools.product(itertools.permutations("abcd"), repeat=2):
+            assert_order_is_as_each_pair_demands("abcd"[:n], ours, theirs)
+
+
+@given(ORDERS, ORDERS.map(lambda order: order[:6]), ORDERS)
+def test_an_order_is_as_each_pair_demands(base: list[int], ours: list[int], theirs: list[int]) -> None:
+    """With keys that came and went."""
+    assert_order_is_as_each_pair_demands(base, ours, theirs)
+
+
+@given(st.permutations(list(range(9))), st.permutations(list(range(9))))
+def test_swaps_are_counted(a: list[int], b: list[int]) -> None:
+    """Against the definition."""
+    pairs = itertools.combinations(range(9), 2)
+    assert sequence._swaps(a, b) == sum((a.index(x) < a.index(y)) != (b.index(x) < b.index(y)) for x, y in pairs)
+
+
 @given(ORDERS, ORDERS, ORDERS)
 def test_merge_order_holds_every_key_once(base: list[int], ours: list[int], theirs: list[int]) -> None:
     """The keys of all three sides, without repetition."""
-    merged = merge_order(base, ours, theirs)
+    merged = order_of(base, ours, theirs)
     assert sorted(merged) == sorted({*base, *ours, *theirs})
 
 
 @given(ORDERS, ORDERS)
 def test_an_order_that_one_side_kept_is_the_other_sides(base: list[int], side: list[int]) -> None:
     """Where one side changed nothing, the keys stand as the other side has them."""
-    for merged in (merge_order(base, side, base), merge_order(base, base, side), merge_order(base, side, side)):
+    for merged in (order_of(base, side, base), order_of(base, base, side), order_of(base, side, side)):
         assert [key for key in merged if key in side] == side
 
 
@@ -147,7 +258,7 @@ def test_keys_that_nobody_reordered_keep_their_order(
     """Deletions do not reorder what stays."""
     ours = [key for key in base if key not in ours_lost]
     theirs = [key for key in base if key not in theirs_lost]
-    merged = merge_order(base, ours, theirs)
+    merged = order_of(base, ours, theirs)
     stays = [key for key in base if key in ours and key in theirs]
     assert [key for key in merged if key in stays] == stays
 
@@ -171,15 +282,15 @@ def test_an_addition_follows_the_key_that_it_followed_on_its_side(
     base: str, ours: str, theirs: str, merged: str
 ) -> None:
     """Through the other side's reordering and additions too; a key that was deleted leaves the one before it."""
-    order = [key for key in merge_order(base, ours, theirs) if key in merged]
+    order = [key for key in order_of(base, ours, theirs) if key in merged]
     assert "".join(order) == merged
 
 
 @given(ORDERS, ORDERS, ORDERS)
 def test_an_addition_stands_after_what_it_followed(base: list[int], ours: list[int], theirs: list[int]) -> None:
     """The last key before it that all sides have is the last such key before it in the merged order."""
-    merged = merge_order(base, ours, theirs)
-    shared = {*base} & {*ours} & {*theirs} if base else {*ours} & {*theirs}
+    merged = order_of(base, ours, theirs)
+    shared = {*ours} & {*theirs}
     for side, others in ((ours, (base, theirs)), (theirs, (base, ours))):
         for at, key in enumerate(side):
             if key in shared or any(key in other for other in others):
