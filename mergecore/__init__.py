@@ -21,11 +21,13 @@ from .strategies import (
     fww,
     group,
     keep_both,
+    keyed,
     largest,
     lww,
     prefer,
     smallest,
     strategy,
+    text,
     three_way,
 )
 from .threeway import Merged, merge
@@ -57,11 +59,13 @@ __all__ = [
     "fww",
     "group",
     "keep_both",
+    "keyed",
     "largest",
     "lww",
     "merge",
     "prefer",
     "smallest",
     "strategy",
+    "text",
     "three_way",
 ]

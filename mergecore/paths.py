@@ -1,20 +1,22 @@
 """Paths: where in a record something is.
 
 A path is a tuple of steps: a name or a map's key (``str`` in JSON), a list's index or a keyed member's key, a ``Slice``
-of the base. ``()`` is the whole record. The text form is sugar: ``address.zip``, ``items[7].qty``, ``items[2:4]``; in
-names ``~`` ``.`` ``[`` are written ``~0`` ``~1`` ``~2`` (as in RFC 6901), and an empty name ``~3``. Imports msgspec.
+of the base, the ``ORDER`` of a keyed list. ``()`` is the whole record. The text form is sugar: ``address.zip``,
+``items[7].qty``, ``items[2:4]``; in names ``~`` ``.`` ``[`` are written ``~0`` ``~1`` ``~2`` (as in RFC 6901), and an
+empty name ``~3``. Imports msgspec.
 """
 
 from __future__ import annotations
 
 import re
 from collections.abc import Hashable, Mapping
+from enum import Enum
 from types import EllipsisType
 from typing import Any, TypeAlias, TypeVar
 
 import msgspec
 
-__all__ = ["ANY", "ByPath", "Path", "Slice", "Step", "format_path", "parse_path", "parse_pattern"]
+__all__ = ["ANY", "ORDER", "ByPath", "Path", "Slice", "Step", "format_path", "parse_path", "parse_pattern"]
 
 Step: TypeAlias = Hashable
 Path: TypeAlias = tuple[Step, ...]
@@ -30,6 +32,17 @@ class Slice(msgspec.Struct, frozen=True, order=True):
     start: int
     stop: int
 
+
+class Order(Enum):
+    """The step to what a keyed list has beside its members: their order, a list of keys."""
+
+    ORDER = "<order>"
+
+    def __repr__(self) -> str:
+        return "ORDER"
+
+
+ORDER = Order.ORDER
 
 ANY: EllipsisType = ...
 """The step of a pattern that stands for any step: ``*`` and ``[]`` in text."""
@@ -51,6 +64,8 @@ def format_path(path: Path) -> str:
             parts.append("[]")
         elif isinstance(step, Slice):
             parts.append(f"[{step.start}:{step.stop}]")
+        elif step is ORDER:
+            parts.append(f"[{ORDER.value}]")
         elif isinstance(step, tuple):
             parts.append(f"[{','.join(map(str, step))}]")
         else:
@@ -95,6 +110,8 @@ def _parse(text: str | Path, pattern: bool) -> Path:
             steps.append(ANY)
         elif slice_ := _SLICE.fullmatch(item):
             steps.append(Slice(int(slice_[1]), int(slice_[2])))
+        elif item == ORDER.value:
+            steps.append(ORDER)
         else:
             steps.append(int(item) if item.isdecimal() else item)
     return tuple(steps)

@@ -304,6 +304,10 @@ class Rule:
             rule = self._children[step] = self._below(step, item_of(self.type) if declared is None else declared)
         return rule
 
+    def piece(self, kind: Any) -> Rule:
+        """The rule for a piece of what stands here that is no field: a hunk of a text, the order of a keyed list."""
+        return Rule(self, type=kind, strategy=self.strategy, own=True, _depth=self._depth + 1, _patterns=())
+
     def _below(self, step: Step, kind: Any) -> Rule:
         here = [p._replace(steps=p.steps[1:]) for p in self._patterns if p.steps[0] == step or p.steps[0] is ANY]
         given = [(p.rank, p.strategy) for p in here if not p.steps and not p.members]

@@ -7,6 +7,8 @@ nobody decides stays an open conflict. Strategies are plain immutable values, co
     lww, fww                 the later, the earlier stamp; ties by canonical order
     keep_both                both stay, the later one shown, until resolved
     three_way(lists=...)     maps by key, lists and sets by element, scalars and strings as one unit
+    text(unit)               three-way merge of text, by line, word or character; what overlaps passes
+    keyed("id", ...)         a list of objects matched by key, its order a question of its own; else as three_way()
     counter                  ours + theirs - base
     largest, smallest        max, min
     add_wins                 sets: what either side added, without what either removed
@@ -14,7 +16,7 @@ nobody decides stays an open conflict. Strategies are plain immutable values, co
     edit_wins, delete_wins   an edit against a deletion: for ``Policy(deletes=...)``
     any function             what it returns
 
-Imports ``clock``, ``errors``, ``paths`` and ``values``.
+Imports ``clock``, ``errors``, ``paths``, ``texts`` and ``values``.
 """
 
 from __future__ import annotations
@@ -30,12 +32,13 @@ import msgspec
 from .clock import Timestamp
 from .errors import PolicyError
 from .paths import Path
+from .texts import UNITS
 from .values import UNSET, Number, canonical, equal, identity, is_number, larger
 
 __all__ = [
     "Candidate", "Conflict", "Context", "Group", "Part", "Pass", "Resolver", "Strategy", "add_wins", "as_strategy",
-    "counter", "delete_wins", "edit_wins", "fww", "group", "keep_both", "largest", "lww", "prefer", "smallest",
-    "strategy", "three_way",
+    "counter", "delete_wins", "edit_wins", "fww", "group", "keep_both", "keyed", "largest", "lww", "prefer",
+    "smallest", "strategy", "text", "three_way",
 ]  # fmt: skip
 
 
@@ -106,7 +109,8 @@ class Part(msgspec.Struct, frozen=True):
     instead.
     """
     opens: frozenset[str] = frozenset()
-    """What a structural part opens: ``map`` (records and fixed tuples too), ``list``, ``set``."""
+    """What a structural part opens: ``map`` (records and fixed tuples too), ``list`` (by element), ``keyed`` (lists by
+    key), ``set``, ``text``."""
     user: Callable[..., Any] | None = None
     """The user's function, of a part that is one."""
     needs_base: bool = False
@@ -228,6 +232,31 @@ def three_way(lists: Literal["merge", "atomic"] = "merge") -> Strategy:
     return Strategy((Part("three_way", (), opens=frozenset(("map", "set", "list")), needs_base=True),))
 
 
+def text(unit: Literal["line", "word", "char"] = "line") -> Strategy:
+    """Three-way merge of text: what one side alone changed is taken; changes that overlap or touch pass, one by one.
+
+    By ``line`` it says what git says. ``text("line") | text("word") | lww`` settles by word what lines could not, and
+    of the words that overlap the later ones win. Needs a true common ancestor; without one it passes.
+    """
+    if unit not in UNITS:
+        raise PolicyError(f'text({unit!r}): the unit is "line", "word" or "char"')
+    return Strategy((Part("text", (unit,), opens=frozenset(("text",)), needs_base=True),))
+
+
+def keyed(*fields: str) -> Strategy:
+    """A list of objects, told apart by a key of one field or of several: ``keyed("id")``, ``keyed("sku", "lot")``.
+
+    Members are merged by field, wherever they stand; a member that one side edited and the other deleted is asked of
+    ``deletes``; a deletion beats a move. The order is a question of its own: a pair of members that one side reordered
+    is as that side has it; where both sides' orders contradict each other, the candidates are lists of keys. A list in
+    which a key is missing or doubled, on any side, is merged by element, and a verdict says so. Maps and sets below
+    are merged as ``three_way()`` does.
+    """
+    if not fields or not all(isinstance(name, str) and name for name in fields) or len(set(fields)) < len(fields):
+        raise PolicyError('keyed(...) takes the names of the fields that make the key, as in keyed("id")')
+    return Strategy((Part("keyed", fields, opens=frozenset(("map", "set", "keyed")), needs_base=True),))
+
+
 def _count(base: Any, ours: Any, theirs: Any, context: Context) -> Any:
     if not context.based and base is UNSET:
         return Pass("a counter needs a base")
@@ -330,8 +359,8 @@ edit_wins = _one("edit_wins", _deletion(keep=True))
 delete_wins = _one("delete_wins", _deletion(keep=False))
 """An edit against a deletion: deleted."""
 
-BUILT_IN = {"lww", "fww", "keep_both", "three_way", "counter", "largest", "smallest", "add_wins", "prefer"}
-BUILT_IN |= {"edit_wins", "delete_wins", "text", "keyed"}
+BUILT_IN = {"lww", "fww", "keep_both", "three_way", "text", "keyed", "counter", "largest", "smallest", "add_wins"}
+BUILT_IN |= {"prefer", "edit_wins", "delete_wins"}
 
 
 class Group(msgspec.Struct, frozen=True):
@@ -352,5 +381,5 @@ def group(name: str, strategy: Strategy | Resolver | None = None) -> Group:
     return Group(name, None if strategy is None else as_strategy(strategy))
 
 
-FACTORIES: tuple[Callable[..., Any], ...] = (three_way, prefer, group, strategy)
+FACTORIES: tuple[Callable[..., Any], ...] = (three_way, text, keyed, prefer, group, strategy)
 """What makes strategies and is none itself: forgetting the call is told."""

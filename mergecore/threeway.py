@@ -56,9 +56,10 @@ class Merged(Generic[T]):
             raise AnswerError("answers are a mapping: {path: answer}")
         questions = {c.path: c for c in self.conflicts}
         open_below = {c.path[:n] for c in self.conflicts for n in range(len(c.path) + 1)}
+        spelled = {format_path(path): path for path in open_below}  # a key of several fields has no other text
         given: dict[Path, Any] = {}
         for text, answer in answers.items():
-            path = _path(text)
+            path = spelled[text] if isinstance(text, str) and text in spelled else _path(text)
             if path not in open_below:
                 listed = ", ".join(format_path(c.path) or "the record, ()" for c in self.conflicts) or "nothing"
                 raise AnswerError(f"no question is open there; open: {listed}", path)

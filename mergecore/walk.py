@@ -4,24 +4,26 @@ At each node a side that did not change yields; else the parts of the node's str
 part opens the node, and the walk goes on below; what nobody decides stays an open conflict where it stands, and one of
 the candidates is shown. There are no result trees and no holes: resolving is the same walk again, with the answers
 consulted first. Imports ``annotations``, ``errors``, ``paths``, ``policy``, ``records``, ``sequence``, ``strategies``,
-``times`` and ``values``.
+``texts``, ``times`` and ``values``.
 """
 
 from __future__ import annotations
 
 import copy
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import partial
 from typing import Any, NamedTuple, TypeAlias
 
 import msgspec
 
 from .annotations import fixed_tuple
 from .errors import AnswerError, InvalidInput, PolicyError, StrategyError
-from .paths import Path, Slice, Step
+from .paths import ORDER, Path, Slice, Step
 from .policy import Rule
 from .records import build, convert, is_record, text_of, validate, values_of
 from .sequence import Diff, Edits, Region, merge_order, placed, regions, supersequence
 from .strategies import Candidate, Conflict, Context, Part, Pass, Strategy, merge_sets
+from .texts import Unit, changes_of, split
 from .times import Times
 from .values import UNSET, Kinds, as_map, canonical, check_value, equal, identity, is_plain, larger, same, shape
 
@@ -112,7 +114,10 @@ class Walk:
         reasons: list[str] = []
         for part in here.strategy.parts:
             if part.decide is None:
-                if not unit and (opening := self.opening(part, here, sides)):
+                opening = None if unit else self.opening(part, here, sides)
+                if isinstance(opening, Pass):
+                    reasons.append(opening.reason)
+                elif opening is not None:
                     return opening(here, path, sides)
             elif not ours_kept and not theirs_kept:
                 context = context or self.context(here, path, sides)
@@ -217,9 +222,9 @@ class Walk:
         """Ours and theirs are two maps, or two records of one class."""
         return shape(sides.ours) is shape(sides.theirs) and as_map(sides.ours) is not None
 
-    def opening(self, part: Part, rule: Rule, sides: Sides) -> _Opening | None:
+    def opening(self, part: Part, rule: Rule, sides: Sides) -> _Opening | Pass | None:
         """How a structural part opens what stands here, if it does."""
-        _, ours, theirs = sides
+        base, ours, theirs = sides
         if shape(ours) is not shape(theirs):
             return None
         if as_map(ours) is not None:
@@ -227,7 +232,11 @@ class Walk:
         if isinstance(ours, tuple) and (places := fixed_tuple(rule.type)):
             return self.open_tuple if "map" in part.opens and len(ours) == len(theirs) == len(places) else None
         if isinstance(ours, (list, tuple)):
+            if "keyed" in part.opens:
+                return partial(self.open_keyed, part.params)
             return self.open_list if "list" in part.opens else None
+        if type(ours) is str and "text" in part.opens and ours != theirs:
+            return self.text_opening(part.params[0], base, ours, theirs)
         return self.open_set if isinstance(ours, (set, frozenset)) and "set" in part.opens else None
 
     def open_map(self, rule: Rule, path: Path, sides: Sides) -> Any:
@@ -324,7 +333,7 @@ class Walk:
             merged.append(self.node(rule.child(i), (*path, i), Sides(*places)))
         return self.combined(rule, path, sides, tuple(merged), mark)
 
-    def open_list(self, rule: Rule, path: Path, sides: Sides) -> Any:
+    def open_list(self, rule: Rule, path: Path, sides: Sides, by: _By | None = None) -> Any:
         """A list by element: changes overlap only where they touch the same element of the base."""
         mark = self.mark()
         was = sides.base if shape(sides.base) is shape(sides.ours) else ()
@@ -345,7 +354,7 @@ class Walk:
                 a = mine.edits(region.ours_did, region.start, region.stop, region.ours)
                 b = other.edits(region.theirs_did, region.start, region.stop, region.theirs)
                 merged += self.elements(rule, path, lists, region.start, a, b)
-        return self.combined(rule, path, sides, merged, mark)
+        return self.combined(rule, path, sides, merged, mark, by)
 
     def elements(
         self, rule: Rule, path: Path, lists: Sides, start: int, ours_did: Edits, theirs_did: Edits
@@ -361,16 +370,16 @@ class Walk:
                 if value is not UNSET:
                     yield value
 
-    def unsearched(self, rule: Rule, path: Path, region: Region, sides: Sides) -> list[Any]:
+    def unsearched(self, rule: Rule, path: Path, region: Region, sides: Sides) -> Any:
         """Where what corresponds to what would take too long to find out: an open conflict, whatever the strategy."""
         path = (*path, Slice(region.start, region.stop))
         if path in self.answers:
-            return list(self.answer(rule, path, sides))
+            return self.answer(rule, path, sides)
         if equal(sides.ours, sides.theirs):
-            return list(self.agreed(path, sides))
+            return self.agreed(path, sides)
         context = self.context(rule, path, sides)
         reason = "too much changed to find out what corresponds to what"
-        return list(self.conflict(context, sides, rule.strategy, reason, self.shown(context, sides)))
+        return self.conflict(context, sides, rule.strategy, reason, self.shown(context, sides))
 
     def inserted(self, ours: list[Any], theirs: list[Any]) -> list[Any]:
         """What both inserted in one gap: all of it, equal things once; where the order is open, the canonical one."""
@@ -380,6 +389,63 @@ class Walk:
         pairs = supersequence([identity(x) for x in a], [identity(x) for x in b])
         return [b[j or 0] if i is None else a[i] if j is None else larger(a[i], b[j]) for i, j in pairs]
 
+    def open_keyed(self, names: tuple[str, ...], rule: Rule, path: Path, sides: Sides) -> Any:
+        """A list by the keys of its members, which are apart from their order."""
+        was = sides.base if shape(sides.base) is shape(sides.ours) else ()
+        members = Sides(was, sides.ours, sides.theirs).each(lambda side: _members_by_key(side, names))
+        for found, side in zip(members, ("the base", *self.asked.names)):
+            if isinstance(found, str):
+                return self.open_list(rule, path, sides, by=("keyed", f"by element: in {side}, {found}"))
+        mark = self.mark()
+        merged = []
+        for key in self.order(rule, path, members.each(list)):
+            value = self.node(rule.child(key), (*path, key), members.below(key))
+            if value is not UNSET:
+                merged.append(value)
+        return self.combined(rule, path, sides, merged, mark)
+
+    def order(self, rule: Rule, path: Path, keys: Sides) -> list[Any]:
+        """All keys of a keyed list in one order; where the sides contradict each other, the strategy is asked."""
+        first, second = sorted((keys.ours, keys.theirs), key=canonical)
+        spine = merge_order(keys.base, first, second)
+        if spine is None:
+            path = (*path, ORDER)
+            spine = self.node(rule.piece(list), path, keys, unit=True)
+            known = {*keys.ours, *keys.theirs}
+            if not isinstance(spine, list) or not known.issuperset(spine):
+                error = AnswerError if path in self.answers else StrategyError
+                raise error(f"{spine!r} is no order: give a list of keys that ours or theirs has", path)
+        return placed(spine, keys.base, first, second)
+
+    def text_opening(self, unit: Unit, base: Any, ours: str, theirs: str) -> _Opening | Pass:
+        """How two texts are merged, unless that is one question about the whole of them."""
+        if type(base) is not str:
+            return Pass("text needs a base")
+        was, mine, other = pieces = [split(side, unit) for side in (base, ours, theirs)]
+        found = list(regions(len(was), changes_of(was, mine, unit), changes_of(was, other, unit)))
+        if len(found) == 1 and found[0].searched:
+            return Pass(f"the {unit}s overlap")
+        return partial(self.open_text, unit, pieces, found)
+
+    def open_text(
+        self, unit: Unit, pieces: Sequence[list[str]], found: Sequence[Region], rule: Rule, path: Path, sides: Sides
+    ) -> Any:
+        """A text by its pieces: what both sides changed otherwise is a text of its own, and asked of the strategy."""
+        mark = self.mark()
+        hunk = rule.piece(str)
+        merged: list[str] = []
+        for region in found:
+            here = Sides(*map("".join, region.of(*pieces)))
+            if not region.theirs_did or here.ours == here.theirs:
+                merged.append(here.ours)
+            elif not region.ours_did:
+                merged.append(here.theirs)
+            elif region.searched:
+                merged.append(self.node(hunk, (*path, Slice(region.start, region.stop)), here))
+            else:
+                merged.append(self.unsearched(hunk, path, region, here))
+        return self.combined(rule, path, sides, "".join(merged), mark, by=("text", f"by {unit}"))
+
     def open_set(self, rule: Rule, path: Path, sides: Sides) -> Any:
         """A set by element: no two changes of it can conflict."""
         was = sides.base if isinstance(sides.base, (set, frozenset)) else ()
@@ -387,14 +453,19 @@ class Walk:
 
     # ---- what was put together must be something that the model takes
 
-    def combined(self, rule: Rule, path: Path, sides: Sides, value: Any, mark: _Mark) -> Any:
-        """A container made of merged parts; the side that it is spelled like; or an open conflict of whole sides."""
+    def combined(self, rule: Rule, path: Path, sides: Sides, value: Any, mark: _Mark, by: _By | None = None) -> Any:
+        """A container made of merged parts; the side that it is spelled like; or an open conflict of whole sides.
+
+        ``by`` is for a verdict: the part that opened it, and how.
+        """
         value = self.dressed(sides, value)
-        for side in (sides.ours, sides.theirs):
-            if same(value, side):
-                return side
-        wrong = self.invalid(rule, value)
-        return self.refused(rule, path, sides, wrong, mark) if wrong else value
+        side = next((side for side in sides[1:] if same(value, side)), None)
+        if side is None and (wrong := self.invalid(rule, value)):
+            return self.refused(rule, path, sides, wrong, mark)
+        value = value if side is None else side
+        if by is not None:
+            self.note(path, by[0], sides.base, value, (), by[1:])
+        return value
 
     def dressed(self, sides: Sides, value: Any) -> Any:
         """A plain container as one of the class that both sides have, if that can be made."""
@@ -515,5 +586,28 @@ def _alike(base: Any, side: Any) -> float:
     return 0.5 + shared + (0.5 if first in now and equal(was.get(first), now.get(first)) else 0)
 
 
+def _members_by_key(side: Any, names: tuple[str, ...]) -> dict[Any, Any] | str:
+    """The members of a list by their keys; or what is wrong with these."""
+    members: dict[Any, Any] = {}
+    for i, member in enumerate(side):
+        fields = as_map(member)
+        if fields is None:
+            return f"element {i} is no object with a key"
+        values = tuple(fields.get(name) for name in names)
+        for name, value in zip(names, values):
+            if value is None or isinstance(value, (bool, tuple)) or shape(value) in (list, dict, set) or value != value:
+                return (
+                    f"the key {name!r} is missing in element {i}"
+                    if value is None
+                    else (f"element {i} has the {name!r} {value!r}, which is no key")
+                )
+        key = values if len(names) > 1 else values[0]
+        if key in members:
+            return f"the key {key!r} is there twice"
+        members[key] = member
+    return members
+
+
 _Mark: TypeAlias = tuple[int, int]
+_By: TypeAlias = tuple[str, str]
 _Opening: TypeAlias = Callable[[Rule, Path, Sides], Any]
