@@ -10,8 +10,9 @@ from bisect import bisect_left, bisect_right
 from collections import Counter, defaultdict
 from collections.abc import Callable, Hashable, Iterator, Sequence
 from functools import cmp_to_key
-from itertools import accumulate
+from itertools import accumulate, islice, pairwise, repeat
 from math import isqrt
+from operator import sub
 from typing import Any, NamedTuple, TypeAlias, TypeVar
 
 __all__ = [
@@ -37,6 +38,8 @@ Enough for any two sequences of 46,000 elements each; of elements that are rarel
 """
 
 _CELLS = 4096
+
+_LONG = 4096  # elements of both sequences: beyond, making a table of them costs more than a look at how near they are
 
 
 class Block(NamedTuple):
@@ -67,7 +70,7 @@ def changes(
     ``only_unique`` matches only what is surely the same: patience diff (Cohen 2003), that is equal ends, elements that
     both have once in a longest rising chain, and between two of these again. Repeated elements hold nothing together.
     """
-    search = _Search(list(a), list(b), -1 if only_unique else budget)
+    search = _Search(_listed(a), _listed(b), -1 if only_unique else budget)
     blocks: list[Block] = []
     start = at = 0
     searched = True
@@ -81,6 +84,10 @@ def changes(
     if len(a) > start or len(b) > at:
         blocks.append(Block(start, len(a), at, len(b), searched))
     return blocks
+
+
+def _listed(elements: Sequence[Hashable]) -> list[Any]:
+    return elements if isinstance(elements, list) else list(elements)
 
 
 Run: TypeAlias = tuple[int, int, int]
@@ -127,18 +134,11 @@ class _Search:
 
     def longest(self, i: int, to_i: int, j: int, to_j: int) -> bool:
         """A longest common subsequence of a stretch, if that is within the budget."""
-        if (runs := _near(self.a, i, to_i, self.b, j, to_j)) is not None:
-            self.found += runs
-            return True
+        is_long = to_i - i + to_j - j > _LONG
+        for tried in (self.near, self.rising) if is_long else (self.rising, self.near):
+            if tried(i, to_i, j, to_j):
+                return True
         a, b = self.a[i:to_i], self.b[j:to_j]
-        where = dict(zip(b, range(j, to_j)))
-        if len(where) == len(b):  # then the places in b of what stands in a are to rise
-            pairs = [(x, y) for x, y in zip(range(i, to_i), map(where.get, a)) if y is not None]
-            places = [y for _, y in pairs]
-            if sorted(set(places)) != places:
-                pairs = [pairs[k] for k in _rising(places)]
-            self.found += [(x, y, 1) for x, y in pairs]
-            return True
         in_a, in_b = Counter(a), Counter(b)
         left_a = [x for x, element in enumerate(a, i) if element in in_b]
         left_b = [y for y, element in enumerate(b, j) if element in in_a]
@@ -152,11 +152,56 @@ class _Search:
         self.found += [(left_a[x], left_b[y], 1) for x, y in common]
         return True
 
+    def near(self, i: int, to_i: int, j: int, to_j: int) -> bool:
+        """Myers's greedy search, if the distance is small beside the length."""
+        a, b = self.a, self.b
+        n, m = to_i - i, to_j - j
+        most = isqrt((n + m) // 32)
+        if abs(n - m) > most:
+            return False
+        reached = {1: 0}  # by diagonal, how far into a
+        history: list[dict[int, int]] = []
+        for d in range(most + 1):
+            history.append(reached.copy())
+            for k in range(-d, d + 1, 2):
+                down = k == -d or (k != d and reached[k - 1] < reached[k + 1])
+                x = reached[k + 1] if down else reached[k - 1] + 1
+                y = x - k
+                if x < n and y < m and a[i + x] == b[j + y]:
+                    x += _common(a, i + x, to_i, b, j + y, to_j)
+                reached[k] = x
+                if x >= n and x - k >= m:
+                    self.found += _traced(history, n, m, i, j)
+                    return True
+        return False
+
+    def rising(self, i: int, to_i: int, j: int, to_j: int) -> bool:
+        """Of what the second sequence does not repeat, a longest chain in which the places rise on both sides."""
+        b = self.b[j:to_j]
+        where = dict(zip(b, range(j, to_j)))
+        if len(where) < len(b):
+            return False
+        places = list(map(where.get, self.a[i:to_i], repeat(-2)))
+        runs = _runs(i, places)
+        if all(y + n <= to_y for (_, y, n), (_, to_y, _) in pairwise(runs)):
+            self.found += runs
+        else:
+            pairs = [(x, y) for x, y in enumerate(places, i) if y >= 0]
+            self.found += [(*pairs[k], 1) for k in _rising([y for _, y in pairs])]
+        return True
+
     def unique(self, i: int, to_i: int, j: int, to_j: int) -> list[tuple[int, int]]:
         """What both stretches have once, in a longest rising chain."""
         once = _once(self.b[j:to_j], j)
         pairs = [(x, once[element]) for element, x in _once(self.a[i:to_i], i).items() if element in once]
         return [pairs[k] for k in _rising([y for _, y in pairs])]
+
+
+def _runs(i: int, places: list[int]) -> list[Run]:
+    """The runs of ``a[i + x]`` whose places in b rise by one; -2 is no place (-1 would be the one before 0)."""
+    cuts = [x for x, step in enumerate(map(sub, islice(places, 1, None), places), 1) if step != 1]
+    spans = zip((0, *cuts), (*cuts, len(places)))
+    return [(i + x, places[x], to - x) for x, to in spans if places[x] >= 0]
 
 
 def _common(a: list[Any], i: int, to_i: int, b: list[Any], j: int, to_j: int) -> int:
@@ -183,28 +228,6 @@ def _gallop(most: int, equal: Callable[[int, int], bool]) -> int:
         else:
             most, step = to - 1, (to - done) // 2
     return done
-
-
-def _near(a: list[Any], i: int, to_i: int, b: list[Any], j: int, to_j: int) -> list[Run] | None:
-    """Myers's greedy search, if the distance is small beside the length; else ``None``."""
-    n, m = to_i - i, to_j - j
-    most = isqrt((n + m) // 8)
-    if abs(n - m) > most:
-        return None
-    reached = {1: 0}  # by diagonal, how far into a
-    history: list[dict[int, int]] = []
-    for d in range(most + 1):
-        history.append(reached.copy())
-        for k in range(-d, d + 1, 2):
-            down = k == -d or (k != d and reached[k - 1] < reached[k + 1])
-            x = reached[k + 1] if down else reached[k - 1] + 1
-            y = x - k
-            if x < n and y < m and a[i + x] == b[j + y]:
-                x += _common(a, i + x, to_i, b, j + y, to_j)
-            reached[k] = x
-            if x >= n and x - k >= m:
-                return _traced(history, n, m, i, j)
-    return None
 
 
 def _traced(history: list[dict[int, int]], x: int, y: int, i: int, j: int) -> list[Run]:
@@ -315,19 +338,20 @@ def _gains(row: int, width: int) -> list[int]:
 
 
 class Region(NamedTuple):
-    """A stretch of a base, from ``start`` to ``stop``, that neither, one, or both sides changed.
+    """A stretch of a base, from ``start`` to ``stop``, that one side changed, or both.
 
-    The sides have it at ``ours:ours_to`` and ``theirs:theirs_to``.
+    The sides have it at ``ours:ours_to`` and ``theirs:theirs_to``; what nobody changed is ``ahead`` of it on all three.
     """
 
+    ahead: int
     start: int
     stop: int
     ours: int
     ours_to: int
     theirs: int
     theirs_to: int
-    ours_did: list[Block]
-    theirs_did: list[Block]
+    ours_did: Sequence[Block]
+    theirs_did: Sequence[Block]
 
     @property
     def searched(self) -> bool:
@@ -340,34 +364,30 @@ class Region(NamedTuple):
 
 
 def regions(n: int, ours: Sequence[Block], theirs: Sequence[Block]) -> Iterator[Region]:
-    """All of a base of ``n`` elements in stretches: blocks of both sides are in one where they touch or overlap."""
-    at = mine = other = 0  # how far the three sides have been told
-    x = y = 0
-    while x < len(ours) or y < len(theirs):
-        start = min(blocks[k].start for blocks, k in ((ours, x), (theirs, y)) if k < len(blocks))
-        if start > at:
-            ahead = start - at
-            yield Region(at, start, mine, mine + ahead, other, other + ahead, [], [])
-            at, mine, other = start, mine + ahead, other + ahead
+    """All of a base of ``n`` elements: blocks of both sides are in one region where they touch or overlap.
+
+    If nobody changed the end, a last region is empty.
+    """
+    at = mine = other = x = y = 0  # how far the three sides have been told, and the blocks of both
+    end = Block(n + 1, n + 1, 0, 0)
+    ours, theirs = (*ours, end), (*theirs, end)
+    while (start := min(ours[x].start, theirs[y].start)) <= n:
         stop, from_x, from_y = start, x, y
         while True:
-            if x < len(ours) and ours[x].start <= stop:
+            if ours[x].start <= stop:
                 stop, x = max(stop, ours[x].stop), x + 1
-            elif y < len(theirs) and theirs[y].start <= stop:
+            elif theirs[y].start <= stop:
                 stop, y = max(stop, theirs[y].stop), y + 1
             else:
                 break
-        ours_did, theirs_did = list(ours[from_x:x]), list(theirs[from_y:y])
-        mine_to, other_to = _reached(ours_did, at, mine, stop), _reached(theirs_did, at, other, stop)
-        yield Region(start, stop, mine, mine_to, other, other_to, ours_did, theirs_did)
+        ahead = start - at
+        mine_to = mine + stop - at if x == from_x else ours[x - 1].to + stop - ours[x - 1].stop
+        other_to = other + stop - at if y == from_y else theirs[y - 1].to + stop - theirs[y - 1].stop
+        did = ours[from_x:x], theirs[from_y:y]
+        yield Region(ahead, start, stop, mine + ahead, mine_to, other + ahead, other_to, *did)
         at, mine, other = stop, mine_to, other_to
-    if n > at:
-        yield Region(at, n, mine, mine + n - at, other, other + n - at, [], [])
-
-
-def _reached(blocks: Sequence[Block], start: int, at: int, stop: int) -> int:
-    """Where a side stands when the base is told up to ``stop``."""
-    return blocks[-1].to + stop - blocks[-1].stop if blocks else at + stop - start
+    if ahead := n - at:
+        yield Region(ahead, n, n, mine + ahead, mine + ahead, other + ahead, other + ahead, (), ())
 
 
 class Edits(NamedTuple):

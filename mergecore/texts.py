@@ -176,7 +176,7 @@ def _hunk(region: Region, ours: Sequence[str], theirs: Sequence[str]) -> _Hunk |
             return None
     if not mine and not other:
         return None
-    return _Hunk("both" if mine and other else "ours" if mine else "theirs", *region[:6])
+    return _Hunk("both" if mine and other else "ours" if mine else "theirs", *region[1:7])
 
 
 def _narrowed(hunk: _Hunk, ours: Sequence[str], theirs: Sequence[str]) -> Iterator[_Hunk]:

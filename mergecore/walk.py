@@ -21,7 +21,7 @@ from .errors import AnswerError, InvalidInput, PolicyError, StrategyError
 from .paths import ORDER, Path, Slice, Step
 from .policy import Rule
 from .records import build, convert, is_record, text_of, validate, values_of
-from .sequence import Diff, Edits, Region, merge_order, placed, regions, supersequence
+from .sequence import Diff, Region, merge_order, placed, regions, supersequence
 from .strategies import Candidate, Conflict, Context, Part, Pass, Strategy, merge_sets
 from .texts import Unit, changes_of, split
 from .times import Times
@@ -336,37 +336,44 @@ class Walk:
     def open_list(self, rule: Rule, path: Path, sides: Sides, by: _By | None = None) -> Any:
         """A list by element: changes overlap only where they touch the same element of the base."""
         mark = self.mark()
-        was = sides.base if shape(sides.base) is shape(sides.ours) else ()
-        base, ours, theirs = lists = Sides(list(was), list(sides.ours), list(sides.theirs))
-        plain = is_plain(self.asked.kinds.get(id(side), None if side else ()) for side in (was, *sides[1:]))
+        was = sides.base if shape(sides.base) is shape(sides.ours) else []
+        base, ours, theirs = lists = Sides(was, sides.ours, sides.theirs)
+        plain = is_plain(self.asked.kinds.get(id(side), None if side else ()) for side in lists)
         known = lists if plain else lists.each(lambda side: [identity(x) for x in side])
-        alike = None if plain else _alike
-        mine = Diff(known.base, known.ours, alike and (lambda i, j: _alike(base[i], ours[j])))
-        other = Diff(known.base, known.theirs, alike and (lambda i, j: _alike(base[i], theirs[j])))
+        mine = Diff(known.base, known.ours, None if plain else lambda i, j: _alike(base[i], ours[j]))
+        other = Diff(known.base, known.theirs, None if plain else lambda i, j: _alike(base[i], theirs[j]))
         merged: list[Any] = []
         for region in regions(len(base), mine.blocks, other.blocks):
-            here = Sides(*region.of(*lists))
-            if plain and not (region.ours_did and region.theirs_did):
-                merged += here.theirs if region.theirs_did else here.ours
-            elif region.ours_did and region.theirs_did and not region.searched:
-                merged += self.unsearched(rule, path, region, here)
+            two_sided = region.ours_did and region.theirs_did
+            if plain and not two_sided:
+                by_theirs = theirs[region.theirs - region.ahead : region.theirs_to] if region.theirs_did else None
+                merged += ours[region.ours - region.ahead : region.ours_to] if by_theirs is None else by_theirs
+            elif two_sided and not region.searched:
+                untouched = region._replace(stop=region.start, ours_did=(), theirs_did=())
+                merged += self.elements(rule, path, lists, untouched, mine, other)
+                merged += self.unsearched(rule, path, region, Sides(*region.of(*lists)))
             else:
-                a = mine.edits(region.ours_did, region.start, region.stop, region.ours)
-                b = other.edits(region.theirs_did, region.start, region.stop, region.theirs)
-                merged += self.elements(rule, path, lists, region.start, a, b)
+                if plain:
+                    merged += ours[region.ours - region.ahead : region.ours]
+                    region = region._replace(ahead=0)
+                merged += self.elements(rule, path, lists, region, mine, other)
         return self.combined(rule, path, sides, merged, mark, by)
 
     def elements(
-        self, rule: Rule, path: Path, lists: Sides, start: int, ours_did: Edits, theirs_did: Edits
+        self, rule: Rule, path: Path, lists: Sides, region: Region, ours_did: Diff, theirs_did: Diff
     ) -> Iterator[Any]:
         """A stretch of a list: what was inserted, and what became of each element of the base."""
         base, ours, theirs = lists
-        for i, (a, b) in enumerate(zip((*ours_did.fate, None), (*theirs_did.fate, None))):
-            yield from self.inserted([ours[j] for j in ours_did.gaps[i]], [theirs[j] for j in theirs_did.gaps[i]])
-            if i < len(ours_did.fate):
-                was = base[start + i]
-                element = Sides(was, UNSET if a is None else ours[a], UNSET if b is None else theirs[b])
-                value = self.node(rule.child(start + i), (*path, start + i), element, None in element.each(as_map))
+        first = region.start - region.ahead
+        mine = ours_did.edits(region.ours_did, first, region.stop, region.ours - region.ahead)
+        other = theirs_did.edits(region.theirs_did, first, region.stop, region.theirs - region.ahead)
+        for i, here, there in zip(range(first, region.stop + 1), mine.gaps, other.gaps):
+            if here or there:
+                yield from self.inserted([ours[j] for j in here], [theirs[j] for j in there])
+            if i < region.stop:
+                a, b = mine.fate[i - first], other.fate[i - first]
+                element = Sides(base[i], UNSET if a is None else ours[a], UNSET if b is None else theirs[b])
+                value = self.node(rule.child(i), (*path, i), element, None in element.each(as_map))
                 if value is not UNSET:
                     yield value
 
@@ -423,7 +430,7 @@ class Walk:
             return Pass("text needs a base")
         was, mine, other = pieces = [split(side, unit) for side in (base, ours, theirs)]
         found = list(regions(len(was), changes_of(was, mine, unit), changes_of(was, other, unit)))
-        if len(found) == 1 and found[0].searched:
+        if len(found) == 1 and not found[0].ahead and found[0].searched:
             return Pass(f"the {unit}s overlap")
         return partial(self.open_text, unit, pieces, found)
 
@@ -435,6 +442,7 @@ class Walk:
         hunk = rule.piece(str)
         merged: list[str] = []
         for region in found:
+            merged += pieces[1][region.ours - region.ahead : region.ours]
             here = Sides(*map("".join, region.of(*pieces)))
             if not region.theirs_did or here.ours == here.theirs:
                 merged.append(here.ours)
@@ -551,7 +559,7 @@ class Walk:
         if mine is not None and other is not None:
             return larger(ours, theirs) if mine == other else ours if mine > other else theirs
         if self.ours_first is None:
-            self.ours_first = canonical(self.asked.sides.ours) >= canonical(self.asked.sides.theirs)
+            self.ours_first = larger(self.asked.sides.ours, self.asked.sides.theirs) is self.asked.sides.ours
         return ours if self.ours_first else theirs
 
     def context(self, rule: Rule, path: Path, sides: Sides) -> Context:

@@ -118,8 +118,11 @@ def test_regions_tell_all_of_three_sides_once(base: str, ours: str, theirs: str)
     """In order, without gaps; each block is in one; what a side has where it did nothing is what the base has."""
     mine, other = changes(base, ours), changes(base, theirs)
     told = list(regions(len(base), mine, other))
-    for of, whole in zip(zip(*(region.of(base, ours, theirs) for region in told)), (base, ours, theirs)):
-        assert "".join(of) == whole
+    made = ["", "", ""]
+    for region in told:
+        untouched = base[region.start - region.ahead : region.start]
+        made = [so_far + untouched + "".join(here) for so_far, here in zip(made, region.of(base, ours, theirs))]
+    assert made == [base, ours, theirs]
     assert [block for region in told for block in region.ours_did] == mine
     assert [block for region in told for block in region.theirs_did] == other
     for region in told:
