@@ -400,9 +400,9 @@ class Walk:
         """A list by the keys of its members, which are apart from their order."""
         was = sides.base if shape(sides.base) is shape(sides.ours) else ()
         members = Sides(was, sides.ours, sides.theirs).each(lambda side: _members_by_key(side, names))
-        for found, side in zip(members, ("the base", *self.asked.names)):
-            if isinstance(found, str):
-                return self.open_list(rule, path, sides, by=("keyed", f"by element: in {side}, {found}"))
+        called = ("the base", *self.asked.names)
+        if wrong := sorted(f"in {side}, {found}" for found, side in zip(members, called) if isinstance(found, str)):
+            return self.open_list(rule, path, sides, by=("keyed", f"by element: {'; '.join(wrong)}"))
         mark = self.mark()
         merged = []
         for key in self.order(rule, path, members.each(list)):

@@ -53,12 +53,12 @@ def _both_changed(case: Case) -> bool:
 
 _DIGEST = """
 import hashlib, random, sys
-from mergecore.testing.cases import case_of
+from mergecore.testing.cases import SIZES, case_of
 from mergecore.values import canonical
 draw = random.Random(int(sys.argv[1]))
 digest = hashlib.sha256()
 for _ in range(int(sys.argv[2])):
-    merged = case_of(draw.randbytes(260), draw.randbytes(40)).merge()
+    merged = case_of(*map(draw.randbytes, SIZES)).merge()
     digest.update(repr(canonical([merged.value, merged.conflicts, merged.explain()])).encode())
 print(digest.hexdigest())
 """

@@ -26,17 +26,19 @@ from ..strategies import (
     fww,
     group,
     keep_both,
+    keyed,
     largest,
     lww,
     prefer,
     smallest,
     strategy,
+    text,
     three_way,
 )
 from ..threeway import Merged, merge
 from ..values import UNSET, as_map, is_number
 
-__all__ = ["STRATEGIES", "Address", "Case", "Item", "Task", "case_of", "cases", "policies", "strategies_in"]
+__all__ = ["SIZES", "STRATEGIES", "Address", "Case", "Item", "Task", "case_of", "cases", "policies", "strategies_in"]
 
 T = TypeVar("T")
 
@@ -93,6 +95,9 @@ STRATEGIES: dict[str, Strategy] = {
     "keep_both": keep_both,
     "three_way": three_way(),
     "three_way, atomic lists": three_way(lists="atomic"),
+    "text": text(),
+    "text, by word and by character": text("word") | text("char"),
+    "keyed": keyed("id"),
     "counter": counter,
     "largest": largest,
     "smallest": smallest,
@@ -107,6 +112,10 @@ STRATEGIES: dict[str, Strategy] = {
 
 _ALL = tuple(STRATEGIES.values())
 _DELETES = (keep_both, keep_both, edit_wins, delete_wins, lww)
+
+
+SIZES = (320, 48)
+"""Bytes of the tape of a document, and of that of a policy."""
 
 
 class Tape:
@@ -127,7 +136,7 @@ class Tape:
 
 def policies() -> st.SearchStrategy[Policy]:
     """Random policies for the documents and the model that ``cases`` draws, from every exported strategy."""
-    return st.binary(min_size=40, max_size=40).map(lambda data: _policy(Tape(data)))
+    return st.binary(min_size=SIZES[1], max_size=SIZES[1]).map(lambda data: _policy(Tape(data)))
 
 
 def _composition(tape: Tape) -> Strategy:
@@ -142,6 +151,9 @@ def _policy(tape: Tape) -> Policy:
     for path in _FIELDS:
         if not tape.below(3):
             fields[path] = _composition(tape)
+    for path, fitting in (("items", keyed("id")), ("notes", text("line")), ("notes", text("word"))):
+        if not tape.below(4):
+            fields[path] = fitting | _composition(tape)
     groups: dict[str | Path, Any] = {}
     if not tape.below(2):
         groups["when"] = (("start", "end"), _composition(tape) if tape.below(2) else None)
@@ -183,6 +195,7 @@ class Task(msgspec.Struct, rename={"when_": "start"}):
     tags: Annotated[set[str], add_wins] = set()
     items: list[Item] = []
     names: list[str] = []
+    notes: str = ""
     labels: dict[str, Any] = {}
     address: Address | None = None
     pair: tuple[int, str] = (0, "")
@@ -203,6 +216,7 @@ _FIELDS = (
     "items",
     "items[].qty",
     "names",
+    "notes",
     "labels",
     "labels.*",
     "labels.a",
@@ -304,6 +318,18 @@ def _names(maker: _Maker, held: Any = None) -> Any:
     return maker.elements(held, str, lambda _: maker.fresh(maker.side))
 
 
+def _notes(maker: _Maker, held: Any = None) -> str:
+    """Lines of words, some of them again and again; the last has an end, or none."""
+
+    def line(identity: str) -> str:
+        return f"{maker.tape.one(('a', 'b', 'a b'))} {identity}" if maker.tape.below(3) else "a"
+
+    if not isinstance(held, str):
+        return "".join(f"{line(f'w{i}')}\n" for i in range(maker.tape.below(7)))
+    lines = maker.elements(held.split("\n")[:-1], line, lambda was: f"{was} {maker.fresh(maker.side)}")
+    return "\n".join(lines) + "\n" * bool(maker.tape.below(6))
+
+
 def _items(maker: _Maker, held: Any = None) -> Any:
     def make(identity: str) -> Any:
         return Item(identity, _int(maker)) if maker.typed else {"id": identity, "qty": _number(maker)}
@@ -361,6 +387,7 @@ _KINDS: dict[str, Callable[..., Any]] = {
     "tags": _set,
     "items": _items,
     "names": _names,
+    "notes": _notes,
     "labels": _labels,
     "address": _address,
     "pair": _pair,
@@ -385,12 +412,12 @@ def cases(policy: st.SearchStrategy[Policy] | None = None) -> st.SearchStrategy[
     Edits set, unset, insert, delete, move, retype and spell otherwise; about half of them touch what the other side
     touches.
     """
-    tapes = st.binary(min_size=260, max_size=260).map(Tape)
+    tapes = st.binary(min_size=SIZES[0], max_size=SIZES[0]).map(Tape)
     return st.builds(_case, tapes, policies() if policy is None else policy)
 
 
 def case_of(document: bytes, policy: bytes) -> Case:
-    """The case that two tapes stand for, without hypothesis: 260 bytes for the document, 40 for the policy."""
+    """The case that two tapes stand for, without hypothesis: ``SIZES`` says of how many bytes."""
     return _case(Tape(document), _policy(Tape(policy)))
 
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import copy
 import itertools
+import re
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
@@ -14,7 +15,7 @@ import msgspec
 
 from ..annotations import fixed_tuple
 from ..errors import AnswerError
-from ..paths import Path, format_path
+from ..paths import ORDER, Path, Slice, format_path
 from ..policy import Rule
 from ..records import validate
 from ..strategies import BUILT_IN, counter
@@ -84,7 +85,10 @@ def _different_changes_do_not_conflict(case: Case) -> None:
         where = f"conflict at {format_path(conflict.path)}"
         rule, unit, sides = case.rule, False, (case.base, case.ours, case.theirs)
         for step in conflict.path:
-            if _TOUCHED not in sides:
+            if isinstance(step, Slice) or step is ORDER:  # a piece of what the path stands for, by itself
+                sides = (conflict.base, *(c.value for c in conflict.candidates))
+                rule, unit = rule.piece(Any), True
+            elif _TOUCHED not in sides:
                 rule, unit, sides = _below(rule, unit, sides, step)
         base, ours, theirs = sides
         if _TOUCHED not in sides:
@@ -114,8 +118,25 @@ def _below(rule: Rule, unit: bool, sides: tuple[Any, ...], step: Any) -> tuple[R
     if fixed_tuple(here.type) and isinstance(ours, tuple) and isinstance(theirs, tuple):
         was = base if isinstance(base, tuple) else (UNSET,) * len(ours)
         return here.child(step), False, (was[step], ours[step], theirs[step])
+    if (keyed := _by_key(here, base, ours, theirs)) is not None:
+        return here.child(step), False, tuple(side.get(step, UNSET) for side in keyed)
     now = tuple(_fate(base, side, base[step]) for side in (ours, theirs))
     return here.child(step), not all(as_map(x) is not None for x in (base[step], *now)), (base[step], *now)
+
+
+def _by_key(rule: Rule, *sides: Any) -> list[dict[Any, Any]] | None:
+    """The members of a list by their keys, where the policy says that it is keyed, and each member has one."""
+    part = next((p for p in rule.strategy.parts if p.opens & {"list", "keyed"}), None)
+    if part is None or part.name != "keyed":
+        return None
+    found: list[dict[Any, Any]] = []
+    for side in sides:
+        elements = side if isinstance(side, (list, tuple)) else ()
+        keys = [tuple((as_map(x) or {}).get(name) for name in part.params) for x in elements]
+        if len(set(keys)) < len(keys) or any(not isinstance(k, (str, int)) or k is True for key in keys for k in key):
+            return None
+        found.append({key[0] if len(key) == 1 else key: x for key, x in zip(keys, elements)})
+    return found
 
 
 def _fate(base: Any, side: Any, element: Any) -> Any:
@@ -179,6 +200,8 @@ def _at(value: Any, path: Path, rule: Rule) -> Any:
         if (grouped := here.groups.get(str(step))) is not None:
             return _members(value, grouped.members)
         fields = as_map(value)
+        if fields is None and step is not ORDER and isinstance(value, list) and (keyed := _by_key(here, value)):
+            fields = keyed[0]
         if fields is None:
             return _UNTOLD
         value, rule = fields.get(step, UNSET), here.child(step)
@@ -248,7 +271,12 @@ class _Conservation:
             return
         here = rule.at(o)
         unit = unit or here.whole
-        if path in self.said or not _opens(here, unit, o, t):  # a part before the structural one may have decided
+        by = self.said[path].decided_by if path in self.said else ""
+        if by == "text":
+            self.text(path, self.said[path].reason.removeprefix("by "), b, o, t, v)
+        elif by == "keyed":
+            self.list(here, path, b if type(b) is type(o) else (), o, t, v)
+        elif by or not _opens(here, unit, o, t):  # a part before the structural one may have decided
             self.leaf(here, path, b, o, t, v)
         elif (mine := as_map(o)) is not None:
             self.map(here, path, as_map(b) if type(b) is type(o) else {}, mine, as_map(t) or {}, as_map(v) or {})
@@ -258,8 +286,49 @@ class _Conservation:
             was = b if isinstance(b, tuple) else (UNSET,) * len(o)
             for i, sides in enumerate(zip(was, o, t, v)):
                 self.node(here.child(i), (*path, i), *sides)
+        elif (members := _by_key(here, b, o, t)) is not None:
+            self.keyed(here, path, members, v)
         else:
             self.list(here, path, b if type(b) is type(o) else (), o, t, v)
+
+    def text(self, path: Path, unit: str, b: str, o: str, t: str, v: str) -> None:
+        """Piece by piece: one that is new on a side is there, one that a side deleted and the other left is gone."""
+        if unit == "char":
+            return  # characters have no identity
+        was, mine, other, now = (re.findall(_PIECES[unit], side) for side in (b, o, t, v))
+        where = format_path(path)
+        kept = {
+            x for at, value in self.candidates() if at[: len(path)] == path for x in re.findall(_PIECES[unit], value)
+        }
+        for keys, rest in ((mine, other), (other, mine)):
+            for x in keys:
+                assert x in now or x in kept or x in was, f"{where}: {x!r}, which one side put there, is lost"
+            for x in set(was):
+                if x not in keys and was.count(x) == rest.count(x) == 1 and not _reordered(was, rest):
+                    assert x not in now or x in kept, (
+                        f"{where}: {x!r}, deleted on one side and left on the other, is back"
+                    )
+        for x in set(mine).intersection(other, was):
+            assert x in now or x in kept, f"{where}: {x!r}, which nobody deleted, is gone"
+
+    def keyed(self, rule: Rule, path: Path, members: list[dict[Any, Any]], v: Any) -> None:
+        """Member by member; of two that both sides have, the order is that of the side that changed it."""
+        was, mine, other = members
+        merged = _by_key(rule, v)
+        assert merged is not None, f"{format_path(path)}: {v!r} has a key twice, or none"
+        now = merged[0]
+        for key in {**was, **mine, **other}:
+            self.node(rule.child(key), (*path, key), *(side.get(key, UNSET) for side in (*members, now)))
+        assert now.keys() <= {**mine, **other}.keys()
+        if (*path, ORDER) not in self.said and (*path, ORDER) not in self.open:
+            orders = [list(side) for side in (was, mine, other, now)]
+            for x, y in itertools.combinations([key for key in now if key in mine and key in other], 2):
+                then, here, there, shown = (
+                    order.index(x) < order.index(y) if x in order and y in order else None for order in orders
+                )
+                assert shown == (there if here == then else here), (
+                    f"{format_path(path)}: {x!r} and {y!r} changed places"
+                )
 
     def map(self, rule: Rule, path: Path, b: Any, o: Any, t: Any, v: Any) -> None:
         grouped: set[str] = set()
@@ -351,6 +420,9 @@ class _Conservation:
                 assert named, f"{format_path(path)}: {side!r} was lost, and no verdict says so"
 
 
+_PIECES = {"line": r"[^\n]*\n|[^\n]+", "word": r"\w+"}
+
+
 def _members(side: Any, members: Sequence[str]) -> Any:
     fields = (as_map(side) or {}) if side is not UNSET else {}
     return {m: fields[m] for m in members if m in fields} or UNSET
@@ -368,7 +440,9 @@ def _opens(rule: Rule, unit: bool, o: Any, t: Any) -> bool:
         return "map" in opens
     if isinstance(o, tuple) and fixed_tuple(here.type):
         return "map" in opens
-    return (isinstance(o, (list, tuple)) and "list" in opens) or (isinstance(o, (set, frozenset)) and "set" in opens)
+    return (isinstance(o, (list, tuple)) and bool(opens & {"list", "keyed"})) or (
+        isinstance(o, (set, frozenset)) and "set" in opens
+    )
 
 
 LAWS: dict[str, Callable[[Case], None]] = {

@@ -1,6 +1,6 @@
 """Broken variants of the walk, each of which the laws must catch: the proof that they can fail.
 
-Imports ``threeway`` and ``values``.
+Imports the package.
 """
 
 from __future__ import annotations
@@ -11,11 +11,11 @@ from contextlib import contextmanager
 from typing import Any
 
 from .. import threeway
-from ..paths import Path
+from ..paths import Path, Slice
 from ..policy import Rule
 from ..records import fields_of
 from ..strategies import Context, Part, lww
-from ..values import UNSET, as_map, equal, larger
+from ..values import UNSET, as_map, canonical, equal, larger
 from ..walk import Sides, Walk
 
 __all__ = ["MUTANTS", "mutated"]
@@ -157,6 +157,37 @@ class _DeletedComesBack(Walk):
         return super().node(rule, path, sides, unit)
 
 
+class _OrderOfTheirsDropped(Walk):
+    """The members of a keyed list stand as ours has them."""
+
+    def order(self, rule: Rule, path: Path, keys: Sides) -> list[Any]:
+        return list({**dict.fromkeys(keys.ours), **dict.fromkeys(keys.theirs), **dict.fromkeys(keys.base)})
+
+
+class _OrderOfTheBaseStays(Walk):
+    """All members of a keyed list are there, and nobody can move one."""
+
+    def order(self, rule: Rule, path: Path, keys: Sides) -> list[Any]:
+        new = {*keys.ours, *keys.theirs}.difference(keys.base)
+        return [*keys.base, *sorted(new, key=canonical)]
+
+
+class _OverlapSettledSilently(Walk):
+    """Of a text that both sides changed otherwise in one place, the larger stays."""
+
+    def node(self, rule: Rule, path: Path, sides: Sides, unit: bool = False) -> Any:
+        if path and isinstance(path[-1], Slice) and path not in self.answers:
+            return larger(sides.ours, sides.theirs)
+        return super().node(rule, path, sides, unit)
+
+
+class _KeysAreNoMatter(Walk):
+    """A keyed list is merged by element: who edits and moves an object duplicates it."""
+
+    def open_keyed(self, names: tuple[str, ...], rule: Rule, path: Path, sides: Sides) -> Any:
+        return self.open_list(rule, path, sides)
+
+
 MUTANTS: dict[str, type[Walk]] = {
     "local wins ties": _LocalWinsTies,
     "base ignored": _BaseIgnored,
@@ -174,6 +205,10 @@ MUTANTS: dict[str, type[Walk]] = {
     "invariant unchecked": _InvariantUnchecked,
     "answers forgotten": _AnswersForgotten,
     "what was deleted comes back": _DeletedComesBack,
+    "order of theirs dropped": _OrderOfTheirsDropped,
+    "order of the base stays": _OrderOfTheBaseStays,
+    "an overlap is settled silently": _OverlapSettledSilently,
+    "keys are no matter": _KeysAreNoMatter,
 }
 
 
