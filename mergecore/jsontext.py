@@ -19,7 +19,7 @@ import msgspec
 
 from .errors import TooDeep
 from .records import is_record
-from .sequence import Diff
+from .sequence import Diff, Indexed
 from .values import MAX_DEPTH, UNSET, as_map, canonical, check_depth, identity, same
 
 __all__ = ["NotJSON", "Number", "Style", "builtins", "read", "respelled", "to_text", "unspelled", "write"]
@@ -229,7 +229,7 @@ def respelled(value: Any, spellings: Sequence[Spelling]) -> Any:
         places: list[list[Spelling]] = [[] for _ in value]
         for known, spelled in spellings:
             if isinstance(known, list) and isinstance(spelled, list) and len(known) == len(spelled):
-                diff = Diff([identity(x) for x in known], [identity(x) for x in value])
+                diff = Diff(Indexed([identity(x) for x in known]), [identity(x) for x in value])
                 for i, j in enumerate(diff.edits(diff.blocks, 0, len(known), 0).fate):
                     if j is not None:
                         places[j].append((known[i], spelled[i]))

@@ -9,10 +9,10 @@ from __future__ import annotations
 from bisect import bisect_left, bisect_right
 from collections import Counter, defaultdict
 from collections.abc import Callable, Hashable, Iterator, Sequence
-from functools import cmp_to_key
+from functools import cached_property, cmp_to_key
 from itertools import accumulate, islice, pairwise, repeat
 from math import isqrt
-from operator import sub
+from operator import lt, sub
 from typing import Any, NamedTuple, TypeAlias, TypeVar
 
 __all__ = [
@@ -20,6 +20,7 @@ __all__ = [
     "Block",
     "Diff",
     "Edits",
+    "Indexed",
     "Region",
     "changes",
     "merge_order",
@@ -39,6 +40,8 @@ Enough for any two sequences of 46,000 elements each; of elements that are rarel
 
 _CELLS = 4096
 
+_STEPS = sorted(((x, y) for x in range(4) for y in range(4) if x or y), key=lambda step: (max(step), -sum(step)))
+
 _LONG = 4096  # elements of both sequences: beyond, making a table of them costs more than a look at how near they are
 
 
@@ -53,8 +56,20 @@ class Block(NamedTuple):
     """False where looking for what the two have in common would have gone past the budget."""
 
 
+class Indexed:
+    """A sequence that several others are compared with: what is found out about it serves all of them."""
+
+    def __init__(self, elements: Sequence[Hashable]) -> None:
+        self.elements: list[Any] = elements if isinstance(elements, list) else list(elements)
+
+    @cached_property
+    def held(self) -> frozenset[Any]:
+        """What is in it."""
+        return frozenset(self.elements)
+
+
 def changes(
-    a: Sequence[Hashable], b: Sequence[Hashable], budget: int = BUDGET, only_unique: bool = False
+    a: Sequence[Hashable] | Indexed, b: Sequence[Hashable], budget: int = BUDGET, only_unique: bool = False
 ) -> list[Block]:
     """What changed from ``a`` to ``b``: all that is not in a longest common subsequence of the two.
 
@@ -70,7 +85,8 @@ def changes(
     ``only_unique`` matches only what is surely the same: patience diff (Cohen 2003), that is equal ends, elements that
     both have once in a longest rising chain, and between two of these again. Repeated elements hold nothing together.
     """
-    search = _Search(_listed(a), _listed(b), -1 if only_unique else budget)
+    base = a if isinstance(a, Indexed) else Indexed(a)
+    search = _Search(base, b if isinstance(b, list) else list(b), -1 if only_unique else budget)
     blocks: list[Block] = []
     start = at = 0
     searched = True
@@ -81,13 +97,9 @@ def changes(
         if i > start or j > at:
             blocks.append(Block(start, i, at, j, searched))
         start, at, searched = i + n, j + n, True
-    if len(a) > start or len(b) > at:
-        blocks.append(Block(start, len(a), at, len(b), searched))
+    if len(search.a) > start or len(b) > at:
+        blocks.append(Block(start, len(search.a), at, len(b), searched))
     return blocks
-
-
-def _listed(elements: Sequence[Hashable]) -> list[Any]:
-    return elements if isinstance(elements, list) else list(elements)
 
 
 Run: TypeAlias = tuple[int, int, int]
@@ -97,8 +109,8 @@ Run: TypeAlias = tuple[int, int, int]
 class _Search:
     """Looks for runs in stretches of two lists, until there is none left to look at."""
 
-    def __init__(self, a: list[Any], b: list[Any], left: int) -> None:
-        self.a, self.b = a, b
+    def __init__(self, base: Indexed, b: list[Any], left: int) -> None:
+        self.base, self.a, self.b = base, base.elements, b
         self.left = left  # of the budget; below zero from the start: unique elements alone
         self.found: list[Run] = []
 
@@ -108,16 +120,16 @@ class _Search:
         todo = [(0, len(self.a), 0, len(self.b))]
         while todo:
             i, to_i, j, to_j = self.trimmed(*todo.pop())
-            if i == to_i or j == to_j or (exact and self.longest(i, to_i, j, to_j)):
+            if i == to_i or j == to_j or to_i - i == to_j - j == 1 or (exact and self.longest(i, to_i, j, to_j)):
                 continue
-            chain = self.unique(i, to_i, j, to_j)
-            if not chain and exact:
+            anchors = self.unique(i, to_i, j, to_j)
+            if not anchors and exact:
                 self.found.append((i, j, 0))
-            for x, y in chain:
-                self.found.append((x, y, 1))
+            self.found += anchors
+            for x, y, n in anchors:
                 todo.append((i, x, j, y))
-                i, j = x + 1, y + 1
-            if chain:
+                i, j = x + n, y + n
+            if anchors:
                 todo.append((i, to_i, j, to_j))
         self.found.sort()
         return self.found
@@ -134,10 +146,11 @@ class _Search:
 
     def longest(self, i: int, to_i: int, j: int, to_j: int) -> bool:
         """A longest common subsequence of a stretch, if that is within the budget."""
-        is_long = to_i - i + to_j - j > _LONG
-        for tried in (self.near, self.rising) if is_long else (self.rising, self.near):
-            if tried(i, to_i, j, to_j):
-                return True
+        stretch, size = (i, to_i, j, to_j), to_i - i + to_j - j
+        if self.near(stretch, isqrt(size // 32)) if size > _LONG else self.in_step(stretch):  # without a table of all
+            return True
+        if self.rising(*stretch) or self.near(stretch, isqrt(size)):
+            return True
         a, b = self.a[i:to_i], self.b[j:to_j]
         in_a, in_b = Counter(a), Counter(b)
         left_a = [x for x, element in enumerate(a, i) if element in in_b]
@@ -152,11 +165,42 @@ class _Search:
         self.found += [(left_a[x], left_b[y], 1) for x, y in common]
         return True
 
-    def near(self, i: int, to_i: int, j: int, to_j: int) -> bool:
-        """Myers's greedy search, if the distance is small beside the length."""
+    def in_step(self, stretch: tuple[int, int, int, int]) -> bool:
+        """Side by side, and after a difference on from the next two that are equal, if not much differs.
+
+        That is longest if nothing of ``b`` that is left over is in ``a`` at all.
+        """
         a, b = self.a, self.b
+        i, to_i, j, to_j = stretch
+        runs: list[Run] = []
+        rest: list[Any] = []
+        while i < to_i and j < to_j and len(runs) <= (to_i + to_j) >> 4:
+            for x, y in _STEPS:
+                if i + x < to_i and j + y < to_j and a[i + x] == b[j + y]:
+                    break
+            else:
+                break
+            rest += b[j : j + y]
+            i, j, n = i + x, j + y, 0
+            for here, there in zip(a[i : min(to_i, i + 64)], b[j : min(to_j, j + 64)]):
+                if here != there:
+                    break
+                n += 1
+            if n == 64:
+                n += _common(a, i + n, to_i, b, j + n, to_j)
+            runs.append((i, j, n))
+            i, j = i + n, j + n
+        rest += b[j:to_j]
+        if not self.base.held.isdisjoint(rest):
+            return False
+        self.found += runs
+        return True
+
+    def near(self, stretch: tuple[int, int, int, int], most: int) -> bool:
+        """Myers's greedy search, if the distance is at most ``most``."""
+        a, b = self.a, self.b
+        i, to_i, j, to_j = stretch
         n, m = to_i - i, to_j - j
-        most = isqrt((n + m) // 32)
         if abs(n - m) > most:
             return False
         reached = {1: 0}  # by diagonal, how far into a
@@ -190,11 +234,16 @@ class _Search:
             self.found += [(*pairs[k], 1) for k in _rising([y for _, y in pairs])]
         return True
 
-    def unique(self, i: int, to_i: int, j: int, to_j: int) -> list[tuple[int, int]]:
+    def unique(self, i: int, to_i: int, j: int, to_j: int) -> list[Run]:
         """What both stretches have once, in a longest rising chain."""
-        once = _once(self.b[j:to_j], j)
-        pairs = [(x, once[element]) for element, x in _once(self.a[i:to_i], i).items() if element in once]
-        return [pairs[k] for k in _rising([y for _, y in pairs])]
+        a, b = _once(self.a[i:to_i], i), _once(self.b[j:to_j], j)
+        xs, ys = [x for element, x in a.items() if element in b], [b[element] for element in a if element in b]
+        if not all(map(lt, ys, islice(ys, 1, None))):
+            chain = _rising(ys)
+            xs, ys = [xs[k] for k in chain], [ys[k] for k in chain]
+        steps = zip(map(sub, islice(xs, 1, None), xs), map(sub, islice(ys, 1, None), ys))
+        cuts = [k for k, step in enumerate(steps, 1) if step != (1, 1)]
+        return [(xs[k], ys[k], to - k) for k, to in zip((0, *cuts), (*cuts, len(xs))) if to > k]
 
 
 def _runs(i: int, places: list[int]) -> list[Run]:
@@ -267,8 +316,11 @@ def _rising(places: Sequence[int]) -> list[int]:
 
 def _once(elements: list[Any], first: int) -> dict[Any, int]:
     """Where the elements are that are not repeated."""
+    where = dict(zip(elements, range(first, first + len(elements))))
+    if len(where) == len(elements):
+        return where
     counts = Counter(elements)
-    return {element: at for at, element in enumerate(elements, first) if counts[element] == 1}
+    return {element: at for element, at in where.items() if counts[element] == 1}
 
 
 def _sparse(a: Sequence[Hashable], b: Sequence[Hashable]) -> list[tuple[int, int]]:
@@ -406,11 +458,11 @@ class Diff:
     replacement may drop it, and nobody changed the element.
     """
 
-    def __init__(self, base: Sequence[Hashable], side: Sequence[Hashable], alike: Alike | None = None) -> None:
+    def __init__(self, base: Indexed, side: Sequence[Hashable], alike: Alike | None = None) -> None:
         self.blocks = changes(base, side)
         self.alike = alike
         self.side = side
-        self.unmatched = {base[i] for block in self.blocks for i in range(block.start, block.stop)}
+        self.unmatched = {base.elements[i] for block in self.blocks for i in range(block.start, block.stop)}
 
     def edits(self, blocks: Sequence[Block], start: int, stop: int, at: int) -> Edits:
         """What became of the base's elements from ``start`` to ``stop``, which the side has from ``at`` on."""

@@ -196,11 +196,14 @@ def _one(name: str, decide: Decide, *params: Any, **more: Any) -> Strategy:
 
 
 def _by_time(latest: bool) -> Decide:
+    no_times = Pass("no times")
+
     def decide(base: Any, ours: Any, theirs: Any, context: Context) -> Any:
         mine, other = context.times
+        if mine is None and other is None:
+            return no_times
         if mine is None or other is None:
-            missing = [name for name, time in zip(context.names, context.times) if time is None]
-            return Pass("no times" if len(missing) == 2 else f"no time of {missing[0]}")
+            return Pass(f"no time of {context.names[mine is not None]}")
         if mine == other:
             return larger(ours, theirs)
         return ours if (mine > other) == latest else theirs

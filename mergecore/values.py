@@ -265,7 +265,7 @@ def _leaves(value: Any, what: str, kinds: Kinds | None = None) -> Iterator[tuple
         for step, below in stack[-1]:
             if type(below) in _ATOMS:
                 continue
-            inside = _inside(below)
+            inside = enumerate(below) if type(below) is list else _inside(below)
             if inside is None:
                 yield below, (*path[1:], step)[len(stack) == 1 :]
                 continue
@@ -284,9 +284,10 @@ def _leaves(value: Any, what: str, kinds: Kinds | None = None) -> Iterator[tuple
 
 
 def _kinds(elements: list[Any]) -> frozenset[type]:
-    first = set(map(type, elements[:1]))
-    alike = first and countOf(map(type, elements), type(elements[0])) == len(elements)  # the usual, and twice as fast
-    return frozenset(first if alike else map(type, elements))
+    first = type(elements[0]) if elements else None
+    if first is not None and countOf(map(type, elements), first) == len(elements):  # the usual, and twice as fast
+        return frozenset((first,))
+    return frozenset(map(type, elements))
 
 
 def _inside(value: Any) -> Iterator[tuple[Step, Any]] | None:

@@ -21,7 +21,7 @@ from .errors import AnswerError, InvalidInput, PolicyError, StrategyError
 from .paths import ORDER, Path, Slice, Step
 from .policy import Rule
 from .records import build, convert, is_record, text_of, validate, values_of
-from .sequence import Diff, Region, merge_order, placed, regions, supersequence
+from .sequence import Diff, Indexed, Region, merge_order, placed, regions, supersequence
 from .strategies import Candidate, Conflict, Context, Part, Pass, Strategy, merge_sets
 from .texts import Unit, changes_of, split
 from .times import Times
@@ -86,6 +86,7 @@ class Walk:
         self.verdicts = verdicts
         self.conflicts: list[Conflict] = []
         self.ours_first: bool | None = None
+        self.spelled: dict[int, str] = {}  # strategies, which the rules keep alive
 
     def node(self, rule: Rule, path: Path, sides: Sides, unit: bool = False) -> Any:
         """The value of one place. ``unit``: structural parts leave it whole."""
@@ -340,8 +341,9 @@ class Walk:
         base, ours, theirs = lists = Sides(was, sides.ours, sides.theirs)
         plain = is_plain(self.asked.kinds.get(id(side), None if side else ()) for side in lists)
         known = lists if plain else lists.each(lambda side: [identity(x) for x in side])
-        mine = Diff(known.base, known.ours, None if plain else lambda i, j: _alike(base[i], ours[j]))
-        other = Diff(known.base, known.theirs, None if plain else lambda i, j: _alike(base[i], theirs[j]))
+        index = Indexed(known.base)
+        mine = Diff(index, known.ours, None if plain else lambda i, j: _alike(base[i], ours[j]))
+        other = Diff(index, known.theirs, None if plain else lambda i, j: _alike(base[i], theirs[j]))
         merged: list[Any] = []
         for region in regions(len(base), mine.blocks, other.blocks):
             two_sided = region.ours_did and region.theirs_did
@@ -350,17 +352,17 @@ class Walk:
                 merged += ours[region.ours - region.ahead : region.ours_to] if by_theirs is None else by_theirs
             elif two_sided and not region.searched:
                 untouched = region._replace(stop=region.start, ours_did=(), theirs_did=())
-                merged += self.elements(rule, path, lists, untouched, mine, other)
+                merged += self.elements(rule, path, lists, untouched, mine, other, plain)
                 merged += self.unsearched(rule, path, region, Sides(*region.of(*lists)))
             else:
                 if plain:
                     merged += ours[region.ours - region.ahead : region.ours]
                     region = region._replace(ahead=0)
-                merged += self.elements(rule, path, lists, region, mine, other)
+                merged += self.elements(rule, path, lists, region, mine, other, plain)
         return self.combined(rule, path, sides, merged, mark, by)
 
     def elements(
-        self, rule: Rule, path: Path, lists: Sides, region: Region, ours_did: Diff, theirs_did: Diff
+        self, rule: Rule, path: Path, lists: Sides, region: Region, ours_did: Diff, theirs_did: Diff, plain: bool
     ) -> Iterator[Any]:
         """A stretch of a list: what was inserted, and what became of each element of the base."""
         base, ours, theirs = lists
@@ -373,7 +375,8 @@ class Walk:
             if i < region.stop:
                 a, b = mine.fate[i - first], other.fate[i - first]
                 element = Sides(base[i], UNSET if a is None else ours[a], UNSET if b is None else theirs[b])
-                value = self.node(rule.child(i), (*path, i), element, None in element.each(as_map))
+                unit = plain or None in element.each(as_map)
+                value = self.node(rule.child(i), (*path, i), element, unit)
                 if value is not UNSET:
                     yield value
 
@@ -542,15 +545,18 @@ class Walk:
         self, context: Context, sides: Sides, strategy: Strategy, reason: str, shown: Any, detail: str = ""
     ) -> Any:
         """Records an open conflict, and returns the candidate that is shown."""
+        if (spelled := self.spelled.get(id(strategy))) is None:
+            spelled = self.spelled[id(strategy)] = str(strategy)
         candidates = self.candidates(context, sides)
-        self.conflicts.append(Conflict(context.path, sides.base, candidates, str(strategy), reason, detail))
+        self.conflicts.append(Conflict(context.path, sides.base, candidates, spelled, reason, detail))
         self.note(context.path, "open", sides.base, shown, (), [reason])
         return shown
 
     def candidates(self, context: Context, sides: Sides) -> tuple[Candidate, ...]:
         """Both sides in canonical order, the larger first."""
-        both = map(Candidate, (sides.ours, sides.theirs), context.times, context.names)
-        return tuple(sorted(both, key=lambda c: (canonical(c.value), c.name), reverse=True))
+        mine, other = map(Candidate, (sides.ours, sides.theirs), context.times, context.names)
+        keys = (canonical(mine.value), mine.name), (canonical(other.value), other.name)
+        return (mine, other) if keys[0] > keys[1] else (other, mine)
 
     def shown(self, context: Context, sides: Sides) -> Any:
         """The later side; without times, one for the whole merge: no mixture is shown that nobody wrote."""

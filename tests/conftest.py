@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 from hypothesis import HealthCheck, settings
+
+sys.path.append(str(Path(__file__).parents[1]))  # last: the benchmarks are no part of what is installed
 
 settings.register_profile("dev", max_examples=300, deadline=None)
 settings.register_profile(

@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mergecore import sequence
-from mergecore.sequence import BUDGET, Block, Diff, changes, merge_order, placed, regions, supersequence
+from mergecore.sequence import BUDGET, Block, Diff, Indexed, changes, merge_order, placed, regions, supersequence
 
 WORDS = st.text("abc", max_size=8)
 K = TypeVar("K")
@@ -54,7 +54,7 @@ def assert_is_longest(pairs: list[tuple[int, int]], a: str, b: str) -> None:
 
 def edits(base: str, side: str) -> tuple[list[int | None], list[list[int]]]:
     """What became of each element."""
-    diff = Diff(base, side)
+    diff = Diff(Indexed(base), side)
     return diff.edits(diff.blocks, 0, len(base), 0)
 
 

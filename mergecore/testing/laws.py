@@ -297,9 +297,9 @@ class _Conservation:
             return  # characters have no identity
         was, mine, other, now = (re.findall(_PIECES[unit], side) for side in (b, o, t, v))
         where = format_path(path)
-        kept = {
-            x for at, value in self.candidates() if at[: len(path)] == path for x in re.findall(_PIECES[unit], value)
-        }
+        settled = [(at, v.value) for at, v in self.said.items() if at != path]
+        texts = [text for at, text in (*self.candidates(), *settled) if at[: len(path)] == path]
+        kept = {x for text in texts for x in re.findall(_PIECES[unit], text)}
         for keys, rest in ((mine, other), (other, mine)):
             for x in keys:
                 assert x in now or x in kept or x in was, f"{where}: {x!r}, which one side put there, is lost"

@@ -1,0 +1,1 @@
+"""How fast mergecore is, beside others: ``python -m benchmarks``. Each case is verified before it is timed."""

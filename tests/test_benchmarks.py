@@ -1,0 +1,101 @@
+"""The benchmarks run, refuse wrong results, and fail where a target is missed. How fast anything is does not matter."""
+
+from __future__ import annotations
+
+import random
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from benchmarks.cases import few_edits, many_edits
+from benchmarks.peers import Contender, Outcome, for_lists, load
+from benchmarks.report import Timed, exit_code, failures, judge, rows
+from benchmarks.running import Run
+from benchmarks.sequences import judge_world
+from benchmarks.text import Pace, judge_corpus
+from benchmarks.worlds import World
+
+ROOT = Path(__file__).parents[1]
+PEERS, MISSING = load()
+
+
+@pytest.mark.skipif(
+    bool(MISSING), reason=f"The benchmarks compare with packages that are not here. {' '.join(MISSING)}"
+)
+def test_a_smoke_run_verifies_both_groups() -> None:
+    """With --check, so that a wrong result of mergecore's would be exit 1."""
+    command = [sys.executable, "-m", "benchmarks", "--smoke", "--check"]
+    run = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
+    assert run.returncode == 0, run.stdout + run.stderr
+    assert "=== sequences" in run.stdout and "=== text" in run.stdout
+
+
+def contender(name: str, merge: Callable[[Any, Any, Any], Any]) -> Contender:
+    return Contender(name, merge, lambda value, check: check(Outcome(value)))
+
+
+def broken(base: Any, ours: Any, theirs: Any) -> Any:
+    raise ValueError("not today")
+
+
+def test_a_wrong_result_is_shown_as_wrong_and_not_timed(capsys: pytest.CaptureFixture[str]) -> None:
+    """One that keeps ours alone, and one that raises; both are for information, so nothing failed."""
+    mergecore = next(c for c in for_lists(PEERS) if c.name == "mergecore")
+    others = [contender("ours", lambda base, ours, theirs: ours), contender("broken", broken)]
+    run = Run(PEERS, [1], smoke=True)
+    run.case("a case", lambda rng: few_edits("strings", 50, 3, rng), [mergecore, *others], {})
+    title, right, *wrong = capsys.readouterr().out.splitlines()
+    assert title == "a case" and right.split()[0] == "mergecore" and "wrong" not in right
+    assert [line.split()[:2] for line in wrong] == [["ours", "wrong"], ["broken", "wrong"]]
+    assert "ValueError: not today" in wrong[1]
+    assert run.failed == []
+
+
+def test_a_wrong_result_of_mergecore_fails() -> None:
+    """It is not compared with anybody."""
+    run = Run(PEERS, [1], smoke=True)
+    others = [contender("other", lambda base, ours, theirs: ours)]
+    run.case("a case", lambda rng: few_edits("ints", 50, 3, rng), [contender("mergecore", broken), *others], {})
+    assert run.failed == ["a case: mergecore is wrong: ValueError: not today"]
+    assert exit_code(run.failed, check=True) == 1
+
+
+def test_a_missed_ratio_is_exit_1_under_check_only() -> None:
+    """The median over the seeds counts: here 0.3, where 1/5 was the target."""
+    measured = [Timed("mergecore", (0.1, 0.3, 0.9)), Timed("merge3", (1.0, 1.0, 1.0)), Timed("similar", (2.0,) * 3)]
+    verdicts = judge(measured, {"merge3": 1 / 5, "similar": 1 / 5})
+    assert [verdict.word for verdict in verdicts] == ["", "missed", "ok"]
+    failed = failures("a case", verdicts)
+    assert failed == ["a case: 1/3.33 of the time of merge3, the target is 1/5"]
+    assert (exit_code(failed, check=True), exit_code(failed, check=False), exit_code([], check=True)) == (1, 0, 0)
+    assert [line.split()[-1] for line in rows(verdicts)] == ["300.000", "missed", "ok"]
+
+
+def test_a_target_beside_a_wrong_result_is_not_met() -> None:
+    """What cannot be compared was not shown to be faster."""
+    verdicts = judge([Timed("mergecore", (0.1,)), Timed("merge3", wrong="lost an element")], {"merge3": 1.0})
+    assert failures("a case", verdicts) == ["a case: merge3 is wrong: lost an element"]
+
+
+def test_worlds_and_real_texts_have_targets_of_their_own() -> None:
+    """Seconds by their median, memory by its peak; texts in the middle and at the slow end."""
+    assert judge_world("w", [World(9.0, 100.0), World(0.5, 199.0), World(0.6, 50.0)]) == []
+    assert judge_world("w", [World(2.0, 201.0)]) == ["w: 2 s, the target is 1", "w: 201 MB, the target is 200"]
+    assert judge_corpus(Pace(median=0.9, p90=3.0, of_p90s=1.0)) == []
+    assert len(judge_corpus(Pace(median=1.1, p90=0.5, of_p90s=1.2))) == 2
+
+
+def test_conservation_is_checked_by_what_was_drawn() -> None:
+    """Of a heavily edited list: a side alone, something lost, twice there, back again or out of order is wrong."""
+    case = many_edits(200, 0.3, random.Random(1))
+    base, ours, theirs = case.inputs()
+    mergecore = PEERS["mergecore"]
+    value, candidates, _ = mergecore.outcome(mergecore.merge_list(base, ours, theirs))
+    assert case.wrong(Outcome(value, candidates)) == ""
+    deleted = next(x for x in base if x not in ours)
+    mutants = [ours, theirs, base, value[:-1], [*value, value[0]], [deleted, *value], value[::-1], [*value, "strange"]]
+    assert all(case.wrong(Outcome(mutant, candidates)) for mutant in mutants)
