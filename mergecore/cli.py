@@ -1,4 +1,4 @@
-"""The command line: ``mergecore merge BASE OURS THEIRS``, for files of JSON.
+"""The command line: ``mergecore merge BASE OURS THEIRS``, for files of JSON or of text.
 
 All effects are here: files, the two output streams, the exit code. Stands on top: imports the package's public face,
 ``explain``, ``jsontext`` and helpers.
@@ -28,6 +28,7 @@ from .explain import brief, place, printable, render
 from .jsontext import NotJSON, Style, builtins, read, respelled, to_text, unspelled, write
 from .paths import Path, format_path
 from .records import fields_of, unknown_keys
+from .texts import marked
 from .values import equal
 
 __all__ = ["main"]
@@ -44,7 +45,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     """
     asked = _parser().parse_args(argv)
     try:
-        return _merge(asked)
+        return _merge_texts(asked) if asked.format == "text" else _merge(asked)
     except (_Refused, MergeError) as error:
         _say(f"mergecore: {printable(str(error))}")
         return 2
@@ -62,18 +63,22 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--version", action="version", version=f"%(prog)s {version('mergecore')}")
     command = parser.add_subparsers(metavar="COMMAND", required=True).add_parser(
         "merge",
-        help="merge two versions of a JSON file that started from the same one",
+        help="merge two versions of a file that started from the same one",
         description="Merges OURS and THEIRS, which both started from BASE. Conflicts are reported on standard error; "
-        "the output shows one candidate of each.",
+        "of JSON, the output shows one candidate of each; of text, it has them between markers, as git's has.",
         epilog="Exit codes: 0 no conflicts, 1 conflicts, 2 an error (and nothing is written). In a JSON report, what "
         "is absent has no key, and null is null. A time is an ISO 8601 date-time with a zone, or epoch milliseconds.",
     )
     for name in ("base", "ours", "theirs"):
         command.add_argument(
-            name, metavar=name.upper(), help=f"a JSON file{'; empty if there is no common ancestor' * (name == 'base')}"
+            name, metavar=name.upper(), help=f"a file{'; empty if there is no common ancestor' * (name == 'base')}"
         )
     command.add_argument(
         "-o", "--output", metavar="FILE", help="write here, all at once, instead of to standard output"
+    )
+    command.add_argument("--format", choices=("json", "text"), default="json", help="what the files are (json)")
+    command.add_argument(
+        "--style", choices=("merge", "diff3", "zdiff3"), help="of text: the markers of a conflict, as in git (merge)"
     )
     command.add_argument("--model", metavar="MODULE:CLASS", help="the Struct, dataclass or TypedDict of the records")
     command.add_argument("--at-ours", metavar="TIME", help="when ours was written; the later side wins")
@@ -84,6 +89,8 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _merge(asked: argparse.Namespace) -> int:
+    if asked.style:
+        raise _Refused("--style: means nothing without --format text; JSON is written without markers")
     at = _times(asked.at_ours, asked.at_theirs)
     model = _model(asked.model)
     files = asked.base, asked.ours, asked.theirs
@@ -96,6 +103,22 @@ def _merge(asked: argparse.Namespace) -> int:
     _write(write(value, style), asked.output)
     _say(report)
     return 1 if merged.conflicts else 0
+
+
+def _merge_texts(asked: argparse.Namespace) -> int:
+    """As ``git merge-file -p`` does, byte for byte, of what it takes for text."""
+    for option in ("model", "at_ours", "at_theirs", "explain"):
+        if getattr(asked, option):
+            raise _Refused(f"--{option.replace('_', '-')}: means nothing with --format text; leave one of the two out")
+    if asked.report != "text":
+        raise _Refused("--report json: means nothing with --format text; the conflicts are in the output")
+    names = asked.ours, asked.base, asked.theirs
+    ours, base, theirs = map(_read_text, names)
+    merged, conflicts = marked(base, ours, theirs, asked.style or "merge", names)
+    _write(merged.encode("utf-8", "surrogateescape"), asked.output)
+    if conflicts:
+        _say(f"{'1 conflict' if conflicts == 1 else f'{conflicts} conflicts'}, between markers in the output")
+    return 1 if conflicts else 0
 
 
 # ------------------------------------------------------------------------------------------ what is handed in
@@ -141,14 +164,26 @@ def _model(name: str | None) -> Any:
 
 
 def _read(file: str, base: bool = False) -> tuple[Any, Style]:
+    data = _bytes(file, "JSON")
     try:
-        with open(file, "rb") as stream:
-            data = stream.read()
         return (UNSET, Style()) if base and not data else read(data)  # git's way to say that there is no base
-    except OSError as error:
-        raise _Refused(f"{file}: cannot be read ({error.strerror}); give a file of JSON") from error
     except NotJSON as error:
         raise _Refused(f"{file}: {error}") from error
+
+
+def _read_text(file: str) -> str:
+    data = _bytes(file, "text")
+    if b"\0" in data[:8000]:  # git's test
+        raise _Refused(f"{file}: holds zero bytes, so it is no text (or is UTF-16); give a file of text")
+    return data.decode("utf-8", "surrogateescape")  # other bytes come through as they are
+
+
+def _bytes(file: str, what: str) -> bytes:
+    try:
+        with open(file, "rb") as stream:
+            return stream.read()
+    except OSError as error:
+        raise _Refused(f"{file}: cannot be read ({error.strerror}); give a file of {what}") from error
 
 
 def _record(document: Any, model: Any, file: str) -> Any:

@@ -685,3 +685,61 @@ def test_standard_output_is_utf_8_whatever_the_locale(tmp_path: Path) -> None:
     done = command("merge", *names, env=env)
     assert done.stdout.decode() == '{"é": 3}'
     assert rb"\xe9" in done.stderr
+
+
+# ------------------------------------------------------------------------------------------ text
+
+
+BASE, OURS, THEIRS = "\ufeffa\r\nb\r\nc\r\nd\r\n", "\ufeffa\r\nB\r\nx\r\nc\r\n", "a\r\nb1\r\nx\r\nc\r\nd\r\ne"
+
+
+@pytest.mark.skipif(shutil.which("git") is None, reason="What git prints is compared, and git is not installed.")
+@pytest.mark.parametrize("style", ["merge", "diff3", "zdiff3"])
+@pytest.mark.parametrize("theirs", [THEIRS, BASE, "", OURS, BASE.replace("c", "C"), b"a\n\xff\xfe\nb\r\n"])
+def test_text_is_merged_as_git_merges_it(run: Run, tmp_path: Path, style: str, theirs: Text) -> None:
+    """Byte for byte, markers, their names and line ends too, and bytes that are no UTF-8; the exit code is 0 or 1."""
+    ours = OURS.encode()
+    code = run(BASE, ours, theirs, "--format", "text", "--style", style, "-o", "merged").code
+    command = ["git", "merge-file", "-p", *([f"--{style}"] if style != "merge" else []), "ours.json", "base.json"]
+    git = subprocess.run([*command, "theirs.json"], cwd=tmp_path, capture_output=True, env=GIT)
+    assert (code, (tmp_path / "merged").read_bytes()) == (min(git.returncode, 1), git.stdout)
+
+
+GIT = {**os.environ, "GIT_CONFIG_NOSYSTEM": "1", "GIT_CONFIG_GLOBAL": os.devnull}
+
+
+def test_conflicts_of_a_text_are_counted(run: Run) -> None:
+    """They are in the output; on standard error stands how many."""
+    lines = "1\n2\n3\n4\n5\n6\n7\n"
+    done = run(lines, lines.replace("1", "a").replace("7", "a"), lines.replace("1", "b").replace("7", "b"), *TEXT)
+    assert (done.code, done.err) == (1, "2 conflicts, between markers in the output\n")
+    assert run("a\n", "b\n", "a\n", *TEXT) == (0, "b\n", "")
+
+
+TEXT = ("--format", "text")
+
+
+@pytest.mark.parametrize(
+    ("theirs", "options", "says"),
+    [
+        ("b\0", TEXT, "theirs.json: holds zero bytes, so it is no text (or is UTF-16); give a file of text"),
+        ("b", (*TEXT, "--explain"), "--explain: means nothing with --format text; leave one of the two out"),
+        ("b", (*TEXT, "--at-ours", "1"), "--at-ours: means nothing with --format text; leave one of the two out"),
+        ("b", (*TEXT, "--report", "json"), "--report json: means nothing with --format text"),
+        ("1", ("--style", "diff3"), "--style: means nothing without --format text"),
+    ],
+)
+def test_what_makes_no_sense_for_text_is_refused(
+    run: Run, tmp_path: Path, theirs: str, options: tuple[str, ...], says: str
+) -> None:
+    """In one line, and nothing is written."""
+    done = run("1", "2", theirs, *options, "-o", "merged")
+    assert (done.code, done.out) == (2, "")
+    assert done.err.startswith(f"mergecore: {says}") and done.err.count("\n") == 1
+    assert not (tmp_path / "merged").exists()
+
+
+def test_one_huge_line_is_a_text(run: Run) -> None:
+    """Ten million characters without an end."""
+    line = "word " * 2_000_000
+    assert run(line, line, line + "x", *TEXT).out == line + "x"

@@ -322,7 +322,8 @@ def merges_of_repeated_lines(draw: st.DrawFn) -> Repeated:
     tag = draw(st.sampled_from([(), (_TAG,), (_TAG, _TAG)]))
     some = st.lists(st.sampled_from((*symbols, *tag)), max_size=4)
     changes = st.lists(st.tuples(st.integers(0, 255), some, st.integers(0, 3)), max_size=4)
-    base = _tagged("base", draw(st.lists(st.sampled_from((*symbols, *tag)), max_size=24)))
+    size = draw(st.sampled_from([0, 6, 12]))
+    base = _tagged("base", draw(st.lists(st.sampled_from((*symbols, *tag)), min_size=size, max_size=24)))
     texts = [base]
     for name in ("ours", "theirs"):
         lines = list(base)
