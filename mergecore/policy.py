@@ -315,6 +315,8 @@ class Rule:
         if len(set(marks)) > 1:
             raise PolicyError(f"has two strategies, {' and '.join(map(str, marks))}: join them with |", (step,))
         given += [((_ANNOTATED,), mark) for mark in marks]
+        for _, one in given:
+            _check_keys(kind, step, one)
         strategy = min(given, key=lambda x: x[0])[1] if given else self.strategy if self.own else self._default
         return Rule(
             self, type=kind, strategy=strategy, own=self.own or bool(given), _depth=self._depth + 1,
@@ -391,6 +393,15 @@ def _check(kind: Any, steps: Path) -> None:
             hint = f"; write {where}[].{text}" if any(map(is_list, members_of(kind))) else ""
             raise PolicyError(f"{_spell(kind)} has no fields, and so no {text!r}{hint}", steps[:i])
         kind = Any if Any in below else typing.Union[tuple(below)]  # noqa: UP007
+
+
+def _check_keys(kind: Any, step: Step, strategy: Strategy) -> None:
+    """Raises ``PolicyError`` where a list is to be keyed by what its objects do not have."""
+    names = [name for part in strategy.parts if "keyed" in part.opens for name in part.params]
+    for item in [item_of(one) for one in members_of(kind) if is_list(one)] if names else ():
+        known = {field.key for field in fields_of(item) or ()}
+        if missing := [name for name in names if known and name not in known]:
+            raise PolicyError(f"is {strategy}, and {_no_field(item, missing[0], known)}", (step,))
 
 
 def _no_field(kind: Any, name: str, known: Iterable[str]) -> str:

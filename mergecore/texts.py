@@ -49,16 +49,16 @@ _IDEOGRAPHIC = re.compile("[\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff
 
 
 def _words(text: str) -> list[str]:
-    words: list[str] = []
+    words: list[list[str]] = []
     last = ""
     for cluster in _graphemes(text):
         kind = _kind(cluster)
         if kind and kind == last:
-            words[-1] += cluster
+            words[-1].append(cluster)
         else:
-            words.append(cluster)
+            words.append([cluster])
         last = kind
-    return words
+    return ["".join(clusters) for clusters in words]
 
 
 def _kind(cluster: str) -> str:

@@ -21,10 +21,12 @@ from mergecore import (
     counter,
     group,
     keep_both,
+    keyed,
     lww,
     merge,
     prefer,
     strategy,
+    text,
     three_way,
 )
 
@@ -72,6 +74,7 @@ def usage(row: dict[str, object]) -> None:
     assert_type(longest, Strategy)
     assert_type(three_way() | longest | plain | lww, Strategy)
     assert_type(plain | lww, Strategy)
+    assert_type(text("line") | text("word") | keyed("id", "lot") | lww, Strategy)
     Policy(
         default=three_way() | prefer("server"),
         fields={"title": longest | keep_both, ("votes",): by_name, "start": plain},
