@@ -590,8 +590,9 @@ def placed(order: Sequence[K], base: Sequence[K], ours: Sequence[K], theirs: Seq
     Where both add in one place, what ``ours`` adds comes first: the caller hands in the sides in canonical order.
     """
     spine = dict.fromkeys(order)
+    held = {*ours, *theirs}
     runs: list[dict[K | None, list[K]]] = []
-    for side in (ours, theirs, base):
+    for side in (ours, theirs, [key for key in base if key in spine or key not in held]):
         run: dict[K | None, list[K]] = {}
         anchor: K | None = None
         for key in side:

@@ -73,10 +73,12 @@ def _graphemes(text: str) -> list[str]:
     """Pieces between which every implementation of UAX #29 would split; in doubt, what might be one stays one."""
     clusters: list[str] = []
     start = flags = 0
+    linked = False  # behind a virama, and the marks behind that: the letters around it are one
     for at in range(1, len(text)):
         before, char = text[at - 1], text[at]
         flags = flags + 1 if _is_flag(before) else 0
-        if not (_joins(before, char) or (_is_flag(char) and flags % 2)):
+        linked = before >= "\u0300" and (unicodedata.combining(before) == 9 or (linked and _is_mark(before)))
+        if not (linked or _joins(before, char) or (_is_flag(char) and flags % 2)):
             clusters.append(text[start:at])
             start = at
     return [*clusters, text[start:]] if text else []
@@ -88,16 +90,18 @@ def _joins(before: str, char: str) -> bool:
     if before in "\r\n" or unicodedata.category(before) == "Cc":
         return False
     return (
-        unicodedata.category(char) in ("Mn", "Mc", "Me")
-        or char in _EXTENDS
+        _is_mark(char)
         or "\U0001f3fb" <= char <= "\U0001f3ff"  # the colour of a skin
         or "\U000e0020" <= char <= "\U000e007f"  # tags: flags of regions
         or before == "\u200d"  # joined emoji
-        or unicodedata.combining(before) == 9  # virama: the letters around it are one
         or before in _PREPENDS
         or (_is_jamo(char) and (_is_jamo(before) or "\uac00" <= before <= "\ud7a3"))
         or ("\uac00" <= char <= "\ud7a3" and _is_jamo(before))
     )
+
+
+def _is_mark(char: str) -> bool:
+    return unicodedata.category(char) in ("Mn", "Mc", "Me") or char in _EXTENDS
 
 
 _EXTENDS = "\u200c\u200d\u0e33\u0eb3\uff9e\uff9f"  # joiners, Thai and Lao AM, half-width voice marks

@@ -147,8 +147,9 @@ def test_an_order_is_answered_by_a_list_of_keys() -> None:
     assert shown(merged.resolve({"[<order>]": ["c", "a"]})) == "bcda"
     with pytest.raises(AnswerError, match="is no order: give a list of keys"):
         merged.resolve({"[<order>]": ["a", "?"]})
+    policy = Policy(default=keyed("id") | (lambda base, ours, theirs: ["?"]))
     with pytest.raises(StrategyError, match="is no order"):
-        by_id(members("abc"), members("bac"), members("acb"), policy=Policy(default=keyed("id") | (lambda b, o, t: 1)))
+        merge(members("abc"), members("bac"), members("acb"), policy=policy)
 
 
 # ------------------------------------------------------------------------------------------ no keys

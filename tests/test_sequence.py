@@ -279,6 +279,7 @@ def test_keys_that_nobody_reordered_keep_their_order(
         ("", "ab", "cb", "acb"),
         ("a", "aw", "aw", "aw"),
         ("abc", "axbc", "bc", "xbc"),
+        ("azb", "abz", "ab", "abz"),
     ],
 )
 def test_an_addition_follows_the_key_that_it_followed_on_its_side(

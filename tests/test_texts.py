@@ -67,6 +67,7 @@ def test_no_grapheme_is_split(text: str) -> None:
         ("👩‍👧👍🏽🇩🇪🇫🇷❤️", "char", ["👩‍👧", "👍🏽", "🇩🇪", "🇫🇷", "❤️"]),
         ("각\u1100\u1161\u11a8", "char", ["각\u1100\u1161\u11a8"]),
         ("\rx\n", "char", ["\r", "x", "\n"]),
+        ("\u0915\u094d\u0301\u0937a", "char", ["\u0915\u094d\u0301\u0937", "a"]),
     ],
 )
 def test_pieces_are_what_people_take_for_them(text: str, unit: Unit, pieces: list[str]) -> None:
