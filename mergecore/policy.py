@@ -316,7 +316,7 @@ class Rule:
             raise PolicyError(f"has two strategies, {' and '.join(map(str, marks))}: join them with |", (step,))
         given += [((_ANNOTATED,), mark) for mark in marks]
         for _, one in given:
-            _check_keys(kind, step, one)
+            _check_keys(kind, step, one or keep_both)
         strategy = min(given, key=lambda x: x[0])[1] if given else self.strategy if self.own else self._default
         return Rule(
             self, type=kind, strategy=strategy, own=self.own or bool(given), _depth=self._depth + 1,

@@ -35,7 +35,7 @@ T = TypeVar("T")
 BUDGET = 1 << 19
 """Units of work that one comparison may take: a pair of equal elements, or 4,096 cells of the matrix of both sequences.
 
-Enough for any two sequences of 46,000 elements each; of elements that are rarely repeated, for far longer ones.
+Enough for any two sequences of 45,000 elements each; of elements that are rarely repeated, for far longer ones.
 """
 
 _CELLS = 4096
@@ -83,7 +83,8 @@ def changes(
     in space O(m + nm / w) up to ``_ROWS`` bits and beyond by halves (Hirschberg 1975).
 
     ``only_unique`` matches only what is surely the same: patience diff (Cohen 2003), that is equal ends, elements that
-    both have once in a longest rising chain, and between two of these again. Repeated elements hold nothing together.
+    both have once in a longest rising chain, and between two of these again (not without end: O(n log n) at each depth,
+    and 64 depths). Repeated elements hold nothing together.
     """
     base = a if isinstance(a, Indexed) else Indexed(a)
     search = _Search(base, b if isinstance(b, list) else list(b), -1 if only_unique else budget)
@@ -112,6 +113,7 @@ class _Search:
     def __init__(self, base: Indexed, b: list[Any], left: int) -> None:
         self.base, self.a, self.b = base, base.elements, b
         self.left = left  # of the budget; below zero from the start: unique elements alone
+        self.looks = 64 * (len(self.a) + len(b))  # elements to look at in stretches within stretches
         self.found: list[Run] = []
 
     def runs(self) -> list[Run]:
@@ -120,9 +122,12 @@ class _Search:
         todo = [(0, len(self.a), 0, len(self.b))]
         while todo:
             i, to_i, j, to_j = self.trimmed(*todo.pop())
-            if i == to_i or j == to_j or to_i - i == to_j - j == 1 or (exact and self.longest(i, to_i, j, to_j)):
+            if i == to_i or j == to_j or to_i - i == to_j - j == 1:
                 continue
-            anchors = self.unique(i, to_i, j, to_j)
+            if exact and self.looks > 0 and self.longest(i, to_i, j, to_j):
+                continue
+            self.looks -= to_i - i + to_j - j
+            anchors = self.unique(i, to_i, j, to_j) if self.looks > 0 else []
             if not anchors and exact:
                 self.found.append((i, j, 0))
             self.found += anchors

@@ -8,7 +8,7 @@ size of the values. Imports ``errors``, ``paths`` and ``records``.
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Iterable, Iterator
+from collections.abc import Hashable, Iterator
 from decimal import Decimal
 from enum import Enum, Flag
 from itertools import zip_longest
@@ -218,18 +218,19 @@ def larger(a: Any, b: Any) -> Any:
     return a
 
 
-Kinds: TypeAlias = dict[int, frozenset[type]]
-"""Of lists that hold no containers, the types of the elements, by the list's ``id``."""
+Kinds: TypeAlias = dict[int, tuple[list[Any], frozenset[type]]]
+"""Lists that hold no containers, and the types of their elements, by the list's ``id``."""
 
 
-def is_plain(kinds: Iterable[Iterable[type] | None]) -> bool:
-    """True where Python compares elements of all these types as ``equal`` does, and equal ones are spelled alike."""
+def is_plain(kinds: Kinds, *lists: Any) -> bool:
+    """True where Python compares all elements as ``equal`` does, and equal ones are spelled alike."""
     found: set[type] = set()
-    for some in kinds:
-        if some is None:
-            return False
-        found.update(some)
-    return found <= _ATOMS and not {bool, int} <= found
+    for elements in lists:
+        if elements:
+            if id(elements) not in kinds:
+                return False
+            found |= kinds[id(elements)][1]
+    return not {bool, int} <= found
 
 
 def check_depth(value: Any, what: str) -> None:
@@ -273,7 +274,7 @@ def _leaves(value: Any, what: str, kinds: Kinds | None = None) -> Iterator[tuple
                 raise TooDeep(f"{what} nests deeper than {MAX_DEPTH} levels; nothing was merged", tuple(path[1:9]))
             if type(below) is list and (found := _kinds(below)) <= _ATOMS:
                 if kinds is not None:
-                    kinds[id(below)] = found
+                    kinds[id(below)] = below, found
                 continue
             path.append(step)
             stack.append(inside)

@@ -339,7 +339,7 @@ class Walk:
         mark = self.mark()
         was = sides.base if shape(sides.base) is shape(sides.ours) else []
         base, ours, theirs = lists = Sides(was, sides.ours, sides.theirs)
-        plain = is_plain(self.asked.kinds.get(id(side), None if side else ()) for side in lists)
+        plain = is_plain(self.asked.kinds, *lists)
         known = lists if plain else lists.each(lambda side: [identity(x) for x in side])
         index = Indexed(known.base)
         mine = Diff(index, known.ours, None if plain else lambda i, j: _alike(base[i], ours[j]))
