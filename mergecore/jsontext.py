@@ -17,9 +17,10 @@ from typing import Any, NamedTuple, NoReturn, TypeAlias
 
 import msgspec
 
+from .diff import Indexed
 from .errors import TooDeep
 from .records import is_record
-from .sequence import Diff, Indexed
+from .sequence import Diff
 from .values import MAX_DEPTH, UNSET, as_map, canonical, check_depth, identity, same
 
 __all__ = ["NotJSON", "Number", "Style", "builtins", "read", "respelled", "to_text", "unspelled", "write"]

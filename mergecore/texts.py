@@ -1,6 +1,6 @@
 """Text: lines, words and characters, and three-way merges of lines that say what git says.
 
-Imports ``sequence``.
+Imports ``diff`` and ``sequence``.
 """
 
 from __future__ import annotations
@@ -11,7 +11,8 @@ import unicodedata
 from collections.abc import Iterator, Sequence
 from typing import Literal, NamedTuple, TypeAlias
 
-from .sequence import Block, Region, changes, regions
+from .diff import Block, Indexed, changes
+from .sequence import Region, regions
 
 __all__ = ["UNITS", "Style", "Unit", "changes_of", "marked", "split"]
 
@@ -35,9 +36,45 @@ def split(text: str, unit: Unit) -> list[str]:
     return _graphemes(text) if not text.isascii() or "\r" in text else list(text)
 
 
-def changes_of(base: Sequence[str], side: Sequence[str], unit: Unit) -> list[Block]:
-    """What changed from one list of pieces to another: of lines by patience, as git judges, else by all they share."""
-    return changes(base, side, only_unique=unit == "line")
+def changes_of(base: Indexed, side: list[str], unit: Unit) -> list[Block]:
+    """What changed from one list of pieces to another.
+
+    Of lines by patience, as git judges. Of words, all words that the two share are matched (a longest common
+    subsequence of words), and what stands between words where these are: many blanks do not outweigh a few words.
+    """
+    blocks = changes(base, side, only_unique=unit == "line")
+    if unit == "word":
+        new = {piece for block in blocks for piece in side[block.at : block.to] if _is_word(piece)}
+        if not base.held.isdisjoint(new):  # else no word could be matched that is not
+            return _by_words(base.elements, side)
+    return blocks
+
+
+def _by_words(a: list[str], b: list[str]) -> list[Block]:
+    xs, ys = ([i for i, piece in enumerate(pieces) if _is_word(piece)] for pieces in (a, b))
+    blocks: list[Block] = []
+    i = j = x = y = 0  # how much is told, in pieces and in words
+    searched = True
+    for block in (*changes([a[i] for i in xs], [b[j] for j in ys]), Block(len(xs), len(xs), len(ys), len(ys))):
+        for to_i, to_j in zip(xs[x : block.start], ys[y : block.at]):
+            blocks += _between(a, i, to_i, b, j, to_j, searched)
+            i, j, searched = to_i + 1, to_j + 1, True
+        x, y, searched = block.stop, block.to, block.searched
+    return blocks + _between(a, i, len(a), b, j, len(b), searched)
+
+
+def _between(a: list[str], i: int, to_i: int, b: list[str], j: int, to_j: int, searched: bool) -> list[Block]:
+    """What is different between two matched words, without equal ends."""
+    while i < to_i and j < to_j and a[i] == b[j]:
+        i, j = i + 1, j + 1
+    while i < to_i and j < to_j and a[to_i - 1] == b[to_j - 1]:
+        to_i, to_j = to_i - 1, to_j - 1
+    return [Block(i, to_i, j, to_j, searched)] if i < to_i or j < to_j else []
+
+
+def _is_word(piece: str) -> bool:
+    """Not a blank, a line end or a punctuation mark."""
+    return piece[0].isalnum() or piece[0] == "_" or unicodedata.category(piece[0])[0] == "S"
 
 
 # ------------------------------------------------------------------------------------------ words and characters
@@ -91,8 +128,6 @@ def _joins(before: str, char: str) -> bool:
         return False
     return (
         _is_mark(char)
-        or "\U0001f3fb" <= char <= "\U0001f3ff"  # the colour of a skin
-        or "\U000e0020" <= char <= "\U000e007f"  # tags: flags of regions
         or before == "\u200d"  # joined emoji
         or before in _PREPENDS
         or (_is_jamo(char) and (_is_jamo(before) or "\uac00" <= before <= "\ud7a3"))
@@ -101,11 +136,17 @@ def _joins(before: str, char: str) -> bool:
 
 
 def _is_mark(char: str) -> bool:
-    return unicodedata.category(char) in ("Mn", "Mc", "Me") or char in _EXTENDS
+    return (
+        unicodedata.category(char) in ("Mn", "Mc", "Me")
+        or char in _EXTENDS
+        or "\U0001f3fb" <= char <= "\U0001f3ff"  # the colour of a skin
+        or "\U000e0020" <= char <= "\U000e007f"  # tags: flags of regions
+    )
 
 
-_EXTENDS = "\u200c\u200d\u0e33\u0eb3\uff9e\uff9f"  # joiners, Thai and Lao AM, half-width voice marks
+_EXTENDS = "\u200c\u200d\u0e33\u0eb3\uff9e\uff9f\u1cf5\u1cf6\U00011a3a"
 _PREPENDS = (
+    "\u1cf5\u1cf6\U00011a3a"
     "\u0600\u0601\u0602\u0603\u0604\u0605\u06dd\u070f\u0890\u0891\u08e2\u0d4e\U000110bd\U000110cd"
     "\U000111c2\U000111c3\U0001193f\U00011941\U00011a84\U00011a85\U00011a86\U00011a87\U00011a88\U00011a89\U00011d46"
 )
@@ -136,9 +177,10 @@ def marked(
     ``names``, in the order of the conflict: ours, base, theirs.
     """
     sides = was, mine, other = [split(text, "line") for text in (base, ours, theirs)]
+    index = Indexed(was)
     found = [
         hunk
-        for region in regions(len(was), *(changes_of(was, side, "line") for side in (mine, other)))
+        for region in regions(len(was), *(changes_of(index, side, "line") for side in (mine, other)))
         if (hunk := _hunk(region, mine, other)) is not None
     ]
     if style == "merge":
@@ -189,7 +231,7 @@ def _narrowed(hunk: _Hunk, ours: Sequence[str], theirs: Sequence[str]) -> Iterat
     if hunk.by != "both" or i == to_i or j == to_j:
         yield hunk
         return
-    differ = changes_of(ours[i:to_i], theirs[j:to_j], "line")
+    differ = changes_of(Indexed(ours[i:to_i]), list(theirs[j:to_j]), "line")
     if not differ:
         yield hunk._replace(by="same")
     for x, to_x, y, to_y, _ in differ:

@@ -16,8 +16,8 @@ from .policy import Policies, rule_for
 from .records import convert, is_record
 from .strategies import Candidate, Conflict
 from .times import Moment, Moments, times_of
-from .values import UNSET, Kinds, UnsetType, as_map, check_depth, check_value, same, shape
-from .walk import Question, Sides, Verdict, Walk
+from .values import UNSET, Kinds, Sides, UnsetType, as_map, check_depth, check_value, same, shape
+from .walk import Question, Verdict, Walk
 
 __all__ = ["Merged", "merge"]
 

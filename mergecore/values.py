@@ -8,12 +8,12 @@ size of the values. Imports ``errors``, ``paths`` and ``records``.
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Iterator
+from collections.abc import Callable, Hashable, Iterator
 from decimal import Decimal
 from enum import Enum, Flag
 from itertools import zip_longest
 from operator import countOf
-from typing import Any, TypeAlias
+from typing import Any, NamedTuple, TypeAlias
 
 import msgspec
 from msgspec import UNSET, UnsetType
@@ -27,6 +27,7 @@ __all__ = [
     "UNSET",
     "Kinds",
     "Number",
+    "Sides",
     "UnsetType",
     "as_map",
     "canonical",
@@ -77,6 +78,27 @@ def shape(value: Any) -> Any:
         if isinstance(value, kind):
             return kind
     return tuple if isinstance(value, tuple) and not hasattr(cls, "_fields") else cls
+
+
+class Sides(NamedTuple):
+    """What stands in one place: in the common ancestor, here, there. ``UNSET`` where nothing does."""
+
+    base: Any
+    ours: Any
+    theirs: Any
+
+    def each(self, function: Callable[[Any], Any]) -> Sides:
+        """The function's answer for each of the three."""
+        return Sides(function(self.base), function(self.ours), function(self.theirs))
+
+    def below(self, step: Step) -> Sides:
+        """Of three dictionaries, what they have under one key."""
+        return Sides(self.base.get(step, UNSET), self.ours.get(step, UNSET), self.theirs.get(step, UNSET))
+
+    def as_maps(self) -> Sides:
+        """Three dictionaries, of maps or records; that of a base of another kind is empty."""
+        kind = shape(self.ours)
+        return self.each(lambda side: (as_map(side) or {}) if shape(side) is kind else {})
 
 
 def equal(a: Any, b: Any) -> bool:

@@ -3,52 +3,32 @@
 At each node a side that did not change yields; else the parts of the node's strategy are asked in order; a structural
 part opens the node, and the walk goes on below; what nobody decides stays an open conflict where it stands, and one of
 the candidates is shown. There are no result trees and no holes: resolving is the same walk again, with the answers
-consulted first. Imports ``annotations``, ``errors``, ``paths``, ``policy``, ``records``, ``sequence``, ``strategies``,
-``texts``, ``times`` and ``values``.
+consulted first. Imports ``annotations``, ``errors``, ``lists``, ``orders``, ``paths``, ``policy``, ``records``,
+``sequence``, ``strategies``, ``times`` and ``values``.
 """
 
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from functools import partial
-from typing import Any, NamedTuple, TypeAlias
+from typing import Any, TypeAlias
 
 import msgspec
 
 from .annotations import fixed_tuple
 from .errors import AnswerError, InvalidInput, PolicyError, StrategyError
-from .paths import ORDER, Path, Slice, Step
+from .lists import Opening, open_keyed, open_list, opening_of_text
+from .orders import merge_order, placed
+from .paths import ORDER, Path
 from .policy import Rule
 from .records import build, convert, is_record, text_of, validate, values_of
-from .sequence import Diff, Indexed, Region, merge_order, placed, regions, supersequence
+from .sequence import supersequence
 from .strategies import Candidate, Conflict, Context, Part, Pass, Strategy, merge_sets
-from .texts import Unit, changes_of, split
 from .times import Times
-from .values import UNSET, Kinds, as_map, canonical, check_value, equal, identity, is_plain, larger, same, shape
+from .values import UNSET, Kinds, Sides, as_map, canonical, check_value, equal, identity, larger, same, shape
 
-__all__ = ["Question", "Sides", "Verdict", "Walk"]
-
-
-class Sides(NamedTuple):
-    """What stands in one place: in the common ancestor, here, there. ``UNSET`` where nothing does."""
-
-    base: Any
-    ours: Any
-    theirs: Any
-
-    def each(self, function: Callable[[Any], Any]) -> Sides:
-        """The function's answer for each of the three."""
-        return Sides(function(self.base), function(self.ours), function(self.theirs))
-
-    def below(self, step: Step) -> Sides:
-        """Of three dictionaries, what they have under one key."""
-        return Sides(self.base.get(step, UNSET), self.ours.get(step, UNSET), self.theirs.get(step, UNSET))
-
-    def as_maps(self) -> Sides:
-        """Three dictionaries, of maps or records; that of a base of another kind is empty."""
-        kind = shape(self.ours)
-        return self.each(lambda side: (as_map(side) or {}) if shape(side) is kind else {})
+__all__ = ["Question", "Verdict", "Walk"]
 
 
 class Verdict(msgspec.Struct, frozen=True):
@@ -223,9 +203,9 @@ class Walk:
         """Ours and theirs are two maps, or two records of one class."""
         return shape(sides.ours) is shape(sides.theirs) and as_map(sides.ours) is not None
 
-    def opening(self, part: Part, rule: Rule, sides: Sides) -> _Opening | Pass | None:
+    def opening(self, part: Part, rule: Rule, sides: Sides) -> Opening | Pass | None:
         """How a structural part opens what stands here, if it does."""
-        base, ours, theirs = sides
+        _, ours, theirs = sides
         if shape(ours) is not shape(theirs):
             return None
         if as_map(ours) is not None:
@@ -234,10 +214,10 @@ class Walk:
             return self.open_tuple if "map" in part.opens and len(ours) == len(theirs) == len(places) else None
         if isinstance(ours, (list, tuple)):
             if "keyed" in part.opens:
-                return partial(self.open_keyed, part.params)
-            return self.open_list if "list" in part.opens else None
+                return partial(open_keyed, self, part.params)
+            return partial(open_list, self) if "list" in part.opens else None
         if type(ours) is str and "text" in part.opens and ours != theirs:
-            return self.text_opening(part.params[0], base, ours, theirs)
+            return opening_of_text(self, part.params[0], sides)
         return self.open_set if isinstance(ours, (set, frozenset)) and "set" in part.opens else None
 
     def open_map(self, rule: Rule, path: Path, sides: Sides) -> Any:
@@ -334,63 +314,6 @@ class Walk:
             merged.append(self.node(rule.child(i), (*path, i), Sides(*places)))
         return self.combined(rule, path, sides, tuple(merged), mark)
 
-    def open_list(self, rule: Rule, path: Path, sides: Sides, by: _By | None = None) -> Any:
-        """A list by element: changes overlap only where they touch the same element of the base."""
-        mark = self.mark()
-        was = sides.base if shape(sides.base) is shape(sides.ours) else []
-        base, ours, theirs = lists = Sides(was, sides.ours, sides.theirs)
-        plain = is_plain(self.asked.kinds, *lists)
-        known = lists if plain else lists.each(lambda side: [identity(x) for x in side])
-        index = Indexed(known.base)
-        mine = Diff(index, known.ours, None if plain else lambda i, j: _alike(base[i], ours[j]))
-        other = Diff(index, known.theirs, None if plain else lambda i, j: _alike(base[i], theirs[j]))
-        merged: list[Any] = []
-        for region in regions(len(base), mine.blocks, other.blocks):
-            two_sided = region.ours_did and region.theirs_did
-            if plain and not two_sided:
-                by_theirs = theirs[region.theirs - region.ahead : region.theirs_to] if region.theirs_did else None
-                merged += ours[region.ours - region.ahead : region.ours_to] if by_theirs is None else by_theirs
-            elif two_sided and not region.searched:
-                untouched = region._replace(stop=region.start, ours_did=(), theirs_did=())
-                merged += self.elements(rule, path, lists, untouched, mine, other, plain)
-                merged += self.unsearched(rule, path, region, Sides(*region.of(*lists)))
-            else:
-                if plain:
-                    merged += ours[region.ours - region.ahead : region.ours]
-                    region = region._replace(ahead=0)
-                merged += self.elements(rule, path, lists, region, mine, other, plain)
-        return self.combined(rule, path, sides, merged, mark, by)
-
-    def elements(
-        self, rule: Rule, path: Path, lists: Sides, region: Region, ours_did: Diff, theirs_did: Diff, plain: bool
-    ) -> Iterator[Any]:
-        """A stretch of a list: what was inserted, and what became of each element of the base."""
-        base, ours, theirs = lists
-        first = region.start - region.ahead
-        mine = ours_did.edits(region.ours_did, first, region.stop, region.ours - region.ahead)
-        other = theirs_did.edits(region.theirs_did, first, region.stop, region.theirs - region.ahead)
-        for i, here, there in zip(range(first, region.stop + 1), mine.gaps, other.gaps):
-            if here or there:
-                yield from self.inserted([ours[j] for j in here], [theirs[j] for j in there])
-            if i < region.stop:
-                a, b = mine.fate[i - first], other.fate[i - first]
-                element = Sides(base[i], UNSET if a is None else ours[a], UNSET if b is None else theirs[b])
-                unit = plain or None in element.each(as_map)
-                value = self.node(rule.child(i), (*path, i), element, unit)
-                if value is not UNSET:
-                    yield value
-
-    def unsearched(self, rule: Rule, path: Path, region: Region, sides: Sides) -> Any:
-        """Where what corresponds to what would take too long to find out: an open conflict, whatever the strategy."""
-        path = (*path, Slice(region.start, region.stop))
-        if path in self.answers:
-            return self.answer(rule, path, sides)
-        if equal(sides.ours, sides.theirs):
-            return self.agreed(path, sides)
-        context = self.context(rule, path, sides)
-        reason = "too much changed to find out what corresponds to what"
-        return self.conflict(context, sides, rule.strategy, reason, self.shown(context, sides))
-
     def inserted(self, ours: list[Any], theirs: list[Any]) -> list[Any]:
         """What both inserted in one gap: all of it, equal things once; where the order is open, the canonical one."""
         if not ours or not theirs:
@@ -398,21 +321,6 @@ class Walk:
         a, b = sorted((ours, theirs), key=canonical)
         pairs = supersequence([identity(x) for x in a], [identity(x) for x in b])
         return [b[j or 0] if i is None else a[i] if j is None else larger(a[i], b[j]) for i, j in pairs]
-
-    def open_keyed(self, names: tuple[str, ...], rule: Rule, path: Path, sides: Sides) -> Any:
-        """A list by the keys of its members, which are apart from their order."""
-        was = sides.base if shape(sides.base) is shape(sides.ours) else ()
-        members = Sides(was, sides.ours, sides.theirs).each(lambda side: _members_by_key(side, names))
-        called = ("the base", *self.asked.names)
-        if wrong := sorted(f"in {side}, {found}" for found, side in zip(members, called) if isinstance(found, str)):
-            return self.open_list(rule, path, sides, by=("keyed", f"by element: {'; '.join(wrong)}"))
-        mark = self.mark()
-        merged = []
-        for key in self.order(rule, path, members.each(list)):
-            value = self.node(rule.child(key), (*path, key), members.below(key))
-            if value is not UNSET:
-                merged.append(value)
-        return self.combined(rule, path, sides, merged, mark)
 
     def order(self, rule: Rule, path: Path, keys: Sides) -> list[Any]:
         """All keys of a keyed list in one order; where the sides contradict each other, the strategy is asked."""
@@ -427,36 +335,6 @@ class Walk:
                 raise error(f"{spine!r} is no order: give a list of keys that ours or theirs has", path)
         return placed(spine, keys.base, first, second)
 
-    def text_opening(self, unit: Unit, base: Any, ours: str, theirs: str) -> _Opening | Pass:
-        """How two texts are merged, unless that is one question about the whole of them."""
-        if type(base) is not str:
-            return Pass("text needs a base")
-        was, mine, other = pieces = [split(side, unit) for side in (base, ours, theirs)]
-        found = list(regions(len(was), changes_of(was, mine, unit), changes_of(was, other, unit)))
-        if len(found) == 1 and not found[0].ahead and found[0].searched:
-            return Pass(f"the {unit}s overlap")
-        return partial(self.open_text, unit, pieces, found)
-
-    def open_text(
-        self, unit: Unit, pieces: Sequence[list[str]], found: Sequence[Region], rule: Rule, path: Path, sides: Sides
-    ) -> Any:
-        """A text by its pieces: what both sides changed otherwise is a text of its own, and asked of the strategy."""
-        mark = self.mark()
-        hunk = rule.piece(str)
-        merged: list[str] = []
-        for region in found:
-            merged += pieces[1][region.ours - region.ahead : region.ours]
-            here = Sides(*map("".join, region.of(*pieces)))
-            if not region.theirs_did or here.ours == here.theirs:
-                merged.append(here.ours)
-            elif not region.ours_did:
-                merged.append(here.theirs)
-            elif region.searched:
-                merged.append(self.node(hunk, (*path, Slice(region.start, region.stop)), here))
-            else:
-                merged.append(self.unsearched(hunk, path, region, here))
-        return self.combined(rule, path, sides, "".join(merged), mark, by=("text", f"by {unit}"))
-
     def open_set(self, rule: Rule, path: Path, sides: Sides) -> Any:
         """A set by element: no two changes of it can conflict."""
         was = sides.base if isinstance(sides.base, (set, frozenset)) else ()
@@ -464,7 +342,9 @@ class Walk:
 
     # ---- what was put together must be something that the model takes
 
-    def combined(self, rule: Rule, path: Path, sides: Sides, value: Any, mark: _Mark, by: _By | None = None) -> Any:
+    def combined(
+        self, rule: Rule, path: Path, sides: Sides, value: Any, mark: _Mark, by: tuple[str, str] | None = None
+    ) -> Any:
         """A container made of merged parts; the side that it is spelled like; or an open conflict of whole sides.
 
         ``by`` is for a verdict: the part that opened it, and how.
@@ -584,44 +464,4 @@ class Walk:
             self.verdicts.append(Verdict(path, decided_by, base, value, lost, "; ".join(filter(None, reasons))))
 
 
-def _alike(base: Any, side: Any) -> float:
-    """How much two elements of a list have in common: maps that share half of their fields are one thing, changed.
-
-    The more fields they share, the more; of two that share as many, the one that shares the first field, where an
-    identity stands in most records.
-    """
-    was, now = as_map(base), as_map(side)
-    if was is None or now is None or shape(base) is not shape(side):
-        return 0
-    shared = sum(key in now and equal(value, now[key]) for key, value in was.items())
-    if 2 * shared < max(len(was), len(now)):
-        return 0
-    first = next(iter(was), None)
-    return 0.5 + shared + (0.5 if first in now and equal(was.get(first), now.get(first)) else 0)
-
-
-def _members_by_key(side: Any, names: tuple[str, ...]) -> dict[Any, Any] | str:
-    """The members of a list by their keys; or what is wrong with these."""
-    members: dict[Any, Any] = {}
-    for i, member in enumerate(side):
-        fields = as_map(member)
-        if fields is None:
-            return f"element {i} is no object with a key"
-        values = tuple(fields.get(name) for name in names)
-        for name, value in zip(names, values):
-            if value is None or isinstance(value, (bool, tuple)) or shape(value) in (list, dict, set) or value != value:
-                return (
-                    f"the key {name!r} is missing in element {i}"
-                    if value is None
-                    else (f"element {i} has the {name!r} {value!r}, which is no key")
-                )
-        key = values if len(names) > 1 else values[0]
-        if key in members:
-            return f"the key {key!r} is there twice"
-        members[key] = member
-    return members
-
-
 _Mark: TypeAlias = tuple[int, int]
-_By: TypeAlias = tuple[str, str]
-_Opening: TypeAlias = Callable[[Rule, Path, Sides], Any]

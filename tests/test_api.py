@@ -13,8 +13,8 @@ from mergecore import strategies
 PACKAGE = Path(mergecore.__file__).parent
 
 ORDER = [
-    "paths", "errors", "records", "values", "sequence", "texts", "clock", "strategies", "annotations",
-    "policy", "times", "walk", "threeway",
+    "paths", "errors", "records", "values", "diff", "sequence", "texts", "orders", "clock", "strategies",
+    "annotations", "policy", "times", "lists", "walk", "threeway",
     "__init__", "jsontext", "explain", "cli", "__main__",
     "testing.cases", "testing.laws", "testing.mutants", "testing.__init__",
 ]  # fmt: skip

@@ -1,22 +1,20 @@
-"""Sequences: an exact alignment, and orders that become one."""
+"""Sequences: exact diffs within a budget, and two sides of one base."""
 
 from __future__ import annotations
 
 import itertools
 from collections.abc import Sequence
 from functools import cache
-from typing import TypeVar
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mergecore import sequence
-from mergecore.sequence import BUDGET, Block, Diff, Indexed, changes, merge_order, placed, regions, supersequence
+from mergecore import diff
+from mergecore.diff import BUDGET, Block, Indexed, changes
+from mergecore.sequence import Diff, regions, supersequence
 
 WORDS = st.text("abc", max_size=8)
-K = TypeVar("K")
-ORDERS = st.permutations(list(range(8))).flatmap(lambda order: st.integers(0, 8).map(lambda n: list(order[:n])))
 
 
 @cache
@@ -42,7 +40,7 @@ def matched(blocks: Sequence[Block], a: Sequence[object], b: Sequence[object]) -
 
 def assert_match_is_exact(a: str, b: str) -> None:
     assert matched(changes(a, b), a, b) == lcs(a, b)
-    for find in (sequence._sparse, sequence._dense):
+    for find in (diff._sparse, diff._dense):
         assert_is_longest(find(a, b), a, b)
 
 
@@ -54,8 +52,8 @@ def assert_is_longest(pairs: list[tuple[int, int]], a: str, b: str) -> None:
 
 def edits(base: str, side: str) -> tuple[list[int | None], list[list[int]]]:
     """What became of each element."""
-    diff = Diff(Indexed(base), side)
-    return diff.edits(diff.blocks, 0, len(base), 0)
+    did = Diff(Indexed(base), side)
+    return did.edits(did.blocks, 0, len(base), 0)
 
 
 def is_subsequence(part: Sequence[object], whole: Sequence[object]) -> bool:
@@ -79,10 +77,10 @@ def test_match_is_a_longest_common_subsequence(a: str, b: str) -> None:
 @pytest.mark.parametrize("bits", [1, 8, 64])
 def test_match_by_halves_is_as_exact(bits: int, monkeypatch: pytest.MonkeyPatch) -> None:
     """In linear space, past the bits that may be kept; all pairs of short words over two letters."""
-    monkeypatch.setattr(sequence, "_ROWS", bits)
+    monkeypatch.setattr(diff, "_ROWS", bits)
     words = ["".join(w) for n in range(6) for w in itertools.product("ab", repeat=n)]
     for a, b in itertools.product(words, words):
-        assert_is_longest(sequence._dense(a, b), a, b)
+        assert_is_longest(diff._dense(a, b), a, b)
 
 
 def test_match_of_long_repetitive_lists_ends() -> None:
@@ -183,122 +181,3 @@ def test_a_supersequence_is_shortest_and_contains_both(a: str, b: str) -> None:
 def test_of_two_insertions_in_one_gap_the_first_side_comes_first() -> None:
     """The caller hands in the sides in canonical order."""
     assert supersequence("xy", "z") == [(0, None), (1, None), (None, 0)]
-
-
-# ---- orders of keys
-
-
-def order_of(base: Sequence[K], ours: Sequence[K], theirs: Sequence[K]) -> list[K]:
-    """All keys in one order; where the sides contradict each other, the common ones are as ours has them."""
-    spine = merge_order(base, ours, theirs)
-    return placed([key for key in ours if key in theirs] if spine is None else spine, base, ours, theirs)
-
-
-def demanded(base: Sequence[K], ours: Sequence[K], theirs: Sequence[K]) -> dict[tuple[K, K], bool] | None:
-    """Of each pair of common keys, whether the first is to stand first; ``None`` where two demands contradict."""
-    pairs: dict[tuple[K, K], bool] = {}
-    for x, y in itertools.permutations([key for key in ours if key in theirs], 2):
-        mine, other = ours.index(x) < ours.index(y), theirs.index(x) < theirs.index(y)
-        if x in base and y in base:
-            was = base.index(x) < base.index(y)
-            pairs[x, y] = mine if other == was else other
-        elif mine != other:
-            return None
-        else:
-            pairs[x, y] = mine
-    return pairs
-
-
-def assert_order_is_as_each_pair_demands(base: Sequence[K], ours: Sequence[K], theirs: Sequence[K]) -> None:
-    merged, pairs = merge_order(base, ours, theirs), demanded(base, ours, theirs)
-    common = [key for key in ours if key in theirs]
-    fits = [
-        list(order)
-        for order in itertools.permutations(common)
-        if pairs is not None and all(pairs[pair] for pair in itertools.combinations(order, 2))
-    ]
-    assert fits == ([] if merged is None else [merged])
-
-
-def test_an_order_is_as_each_pair_demands_in_every_small_world() -> None:
-    """Two orders of four keys, of which the base has all, or all but one or two: the one that fits, or none."""
-    for n in (2, 3, 4):
-        for ours, theirs in itertools.product(itertools.permutations("abcd"), repeat=2):
-            assert_order_is_as_each_pair_demands("abcd"[:n], ours, theirs)
-
-
-@given(ORDERS, ORDERS.map(lambda order: order[:6]), ORDERS)
-def test_an_order_is_as_each_pair_demands(base: list[int], ours: list[int], theirs: list[int]) -> None:
-    """With keys that came and went."""
-    assert_order_is_as_each_pair_demands(base, ours, theirs)
-
-
-@given(st.permutations(list(range(9))), st.permutations(list(range(9))))
-def test_swaps_are_counted(a: list[int], b: list[int]) -> None:
-    """Against the definition."""
-    pairs = itertools.combinations(range(9), 2)
-    assert sequence._swaps(a, b) == sum((a.index(x) < a.index(y)) != (b.index(x) < b.index(y)) for x, y in pairs)
-
-
-@given(ORDERS, ORDERS, ORDERS)
-def test_merge_order_holds_every_key_once(base: list[int], ours: list[int], theirs: list[int]) -> None:
-    """The keys of all three sides, without repetition."""
-    merged = order_of(base, ours, theirs)
-    assert sorted(merged) == sorted({*base, *ours, *theirs})
-
-
-@given(ORDERS, ORDERS)
-def test_an_order_that_one_side_kept_is_the_other_sides(base: list[int], side: list[int]) -> None:
-    """Where one side changed nothing, the keys stand as the other side has them."""
-    for merged in (order_of(base, side, base), order_of(base, base, side), order_of(base, side, side)):
-        assert [key for key in merged if key in side] == side
-
-
-@given(st.permutations(list(range(6))), ORDERS, st.sets(st.integers(0, 5)), st.sets(st.integers(0, 5)))
-def test_keys_that_nobody_reordered_keep_their_order(
-    order: list[int], base: list[int], ours_lost: set[int], theirs_lost: set[int]
-) -> None:
-    """Deletions do not reorder what stays."""
-    ours = [key for key in base if key not in ours_lost]
-    theirs = [key for key in base if key not in theirs_lost]
-    merged = order_of(base, ours, theirs)
-    stays = [key for key in base if key in ours and key in theirs]
-    assert [key for key in merged if key in stays] == stays
-
-
-@pytest.mark.parametrize(
-    ("base", "ours", "theirs", "merged"),
-    [
-        ("ab", "axb", "aby", "axby"),
-        ("ab", "xab", "abx", "xab"),
-        ("ab", "ab", "ba", "ba"),
-        ("ab", "ba", "abx", "bxa"),
-        ("ab", "axb", "ayb", "axyb"),
-        ("abc", "ac", "abxc", "axc"),
-        ("", "ab", "cd", "abcd"),
-        ("", "ab", "cb", "acb"),
-        ("a", "aw", "aw", "aw"),
-        ("abc", "axbc", "bc", "xbc"),
-        ("azb", "abz", "ab", "abz"),
-    ],
-)
-def test_an_addition_follows_the_key_that_it_followed_on_its_side(
-    base: str, ours: str, theirs: str, merged: str
-) -> None:
-    """Through the other side's reordering and additions too; a key that was deleted leaves the one before it."""
-    order = [key for key in order_of(base, ours, theirs) if key in merged]
-    assert "".join(order) == merged
-
-
-@given(ORDERS, ORDERS, ORDERS)
-def test_an_addition_stands_after_what_it_followed(base: list[int], ours: list[int], theirs: list[int]) -> None:
-    """The last key before it that all sides have is the last such key before it in the merged order."""
-    merged = order_of(base, ours, theirs)
-    shared = {*ours} & {*theirs}
-    for side, others in ((ours, (base, theirs)), (theirs, (base, ours))):
-        for at, key in enumerate(side):
-            if key in shared or any(key in other for other in others):
-                continue
-            before = [k for k in side[:at] if k in shared]
-            stands = [k for k in merged[: merged.index(key)] if k in shared]
-            assert stands[-1:] == before[-1:]

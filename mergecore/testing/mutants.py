@@ -14,9 +14,9 @@ from .. import threeway
 from ..paths import Path, Slice
 from ..policy import Rule
 from ..records import fields_of
-from ..strategies import Context, Part, lww
-from ..values import UNSET, as_map, canonical, equal, larger
-from ..walk import Sides, Walk
+from ..strategies import Context, Part, lww, three_way
+from ..values import UNSET, Sides, as_map, canonical, equal, larger
+from ..walk import Walk
 
 __all__ = ["MUTANTS", "mutated"]
 
@@ -49,8 +49,7 @@ class _ListMergedWhole(Walk):
     """A list that both sides changed is one unit."""
 
     def opening(self, part: Part, rule: Rule, sides: Sides) -> Any:
-        opening = super().opening(part, rule, sides)
-        return None if opening == self.open_list else opening
+        return None if isinstance(sides.ours, list) else super().opening(part, rule, sides)
 
 
 class _LargerDocumentWins(Walk):
@@ -184,8 +183,10 @@ class _OverlapSettledSilently(Walk):
 class _KeysAreNoMatter(Walk):
     """A keyed list is merged by element: who edits and moves an object duplicates it."""
 
-    def open_keyed(self, names: tuple[str, ...], rule: Rule, path: Path, sides: Sides) -> Any:
-        return self.open_list(rule, path, sides)
+    def opening(self, part: Part, rule: Rule, sides: Sides) -> Any:
+        if "keyed" in part.opens:
+            part = three_way().parts[0]
+        return super().opening(part, rule, sides)
 
 
 MUTANTS: dict[str, type[Walk]] = {
