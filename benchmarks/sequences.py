@@ -86,8 +86,9 @@ def judge_world(name: str, runs: list[worlds.World]) -> list[str]:
 
 
 def _growth(run: Run, size: int) -> None:
-    """For information: the time for an element should not depend on how many there are."""
+    """The time for an element is not to depend on how many there are: from first to last it may not double."""
     run.say()
+    pace: list[float] = []
     run.say("growth: strings, 10 edits a side, mergecore alone")
     run.say(f"{'elements':>26}{'ms':>9}   ns an element")
     alone = [c for c in for_lists(run.peers) if c.name == MERGECORE]
@@ -99,3 +100,6 @@ def _growth(run: Run, size: int) -> None:
         else:
             seconds = run.times(case, alone)[MERGECORE]
             run.say(f"{n:26,}{seconds * 1e3:9.3f}{seconds / n * 1e9:16.0f}")
+            pace.append(seconds / n)
+    if len(pace) > 1 and not run.smoke:
+        run.failed.extend(over("growth, 8 times the elements", pace[-1] / pace[0], 2.0, "times the time of each"))

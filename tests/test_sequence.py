@@ -56,6 +56,44 @@ def edits(base: str, side: str) -> tuple[list[int | None], list[list[int]]]:
     return did.edits(did.blocks, 0, len(base), 0)
 
 
+def longest(a: Sequence[object], b: Sequence[object]) -> int:
+    """The same, row by row (Wagner and Fischer 1974), for longer sequences."""
+    row = [0] * (len(b) + 1)
+    for x in a:
+        above = row.copy()
+        for j, y in enumerate(b, 1):
+            row[j] = above[j - 1] + 1 if x == y else max(above[j], row[j - 1])
+    return row[-1]
+
+
+ELEMENTS = st.integers(2, 60).flatmap(lambda symbols: st.lists(st.integers(0, symbols), max_size=60))
+EDITS = st.lists(st.tuples(st.integers(0, 4), st.integers(0, 60), st.integers(0, 60)), max_size=12)
+
+
+@pytest.mark.parametrize("is_long", [False, True])
+@given(ELEMENTS, EDITS)
+def test_what_is_matched_of_edited_lists_is_as_long_as_can_be(
+    is_long: bool, a: list[int], todo: list[tuple[int, int, int]]
+) -> None:
+    """Insertions, deletions, replacements and moves; by the ways of short lists, and by those of long ones."""
+    b = a.copy()
+    for kind, at, element in todo:
+        if kind == 0 or not b:
+            b.insert(at, element)
+        elif kind == 1:
+            del b[at % len(b)]
+        elif kind == 2:
+            b[at % len(b)] = element
+        else:
+            b.insert(element, b.pop(at % len(b)))
+    with pytest.MonkeyPatch.context() as patch:
+        if is_long:
+            patch.setattr(diff, "_LONG", 0)
+        blocks = changes(a, b)
+    assert matched(blocks, a, b) == longest(a, b)
+    assert all(block.searched for block in blocks)
+
+
 def is_subsequence(part: Sequence[object], whole: Sequence[object]) -> bool:
     rest = iter(whole)
     return all(any(x == y for y in rest) for x in part)

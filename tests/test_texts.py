@@ -7,8 +7,10 @@ import time
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from test_sequence import longest
 
-from mergecore.texts import UNITS, Unit, marked, split
+from mergecore.diff import Block, Indexed
+from mergecore.texts import UNITS, Unit, changes_of, marked, split
 
 AWKWARD = st.text(
     st.sampled_from("aé_1 \t\r\n.,\u0301\u200d\ufe0f\u1100\u1161\u11a8가각\u0e33नम\u094dस\u093f日本カ\ufeff\u2028\x0b")
@@ -73,6 +75,20 @@ def test_no_grapheme_is_split(text: str) -> None:
 def test_pieces_are_what_people_take_for_them(text: str, unit: Unit, pieces: list[str]) -> None:
     """Lines as git has them; words with their accents; characters that nobody would split."""
     assert split(text, unit) == pieces
+
+
+WORDS = st.lists(st.sampled_from(["a", "b", "c", "d1", "e", " ", " ", " ", ", ", "\n", "!"]), max_size=40).map("".join)
+
+
+@given(WORDS, WORDS)
+def test_all_words_are_matched_that_can_be(base: str, side: str) -> None:
+    """As many as the longest common subsequence of words has; and what is matched between words is equal, too."""
+    a, b = split(base, "word"), split(side, "word")
+    count = i = j = 0
+    for start, stop, at, to, searched in (*changes_of(Indexed(a), b, "word"), Block(len(a), len(a), len(b), len(b))):
+        assert a[i:start] == b[j:at] and searched
+        count, i, j = count + sum(piece.isalnum() for piece in a[i:start]), stop, to
+    assert count == longest([piece for piece in a if piece.isalnum()], [piece for piece in b if piece.isalnum()])
 
 
 MARKED = """\
