@@ -1,6 +1,6 @@
 """The rules of the walk for what stands in a row: lists by element and by key, texts by their pieces.
 
-Imports what ``walk`` does.
+Imports ``diff``, ``paths``, ``policy``, ``sequence``, ``strategies``, ``texts`` and ``values``.
 """
 
 from __future__ import annotations
