@@ -79,6 +79,9 @@ class Conflict(msgspec.Struct, frozen=True):
     """One open question: the record shows one of the candidates at ``path`` until somebody answers."""
 
     path: Path
+    """Ends in a ``Slice`` of the base for a hunk of a text (or a stretch of a list that was too costly to compare), in
+    ``ORDER`` for the order of a keyed list: the candidates are then texts, lists of elements, lists of keys.
+    """
     base: Any
     candidates: tuple[Candidate, ...]
     """In canonical order, the larger first."""
