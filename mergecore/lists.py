@@ -1,6 +1,6 @@
 """The rules of the walk for what stands in a row: lists by element and by key, texts by their pieces.
 
-Imports ``diff``, ``paths``, ``policy``, ``sequence``, ``strategies``, ``texts`` and ``values``.
+Imports ``diff``, ``errors``, ``paths``, ``policy``, ``sequence``, ``strategies``, ``texts`` and ``values``.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from .diff import Indexed
+from .errors import AnswerError
 from .paths import Path, Slice
 from .policy import Rule
 from .sequence import Diff, Region, regions
@@ -45,7 +46,8 @@ def open_list(walk: Walk, rule: Rule, path: Path, sides: Sides, by: tuple[str, s
         elif two_sided and not region.searched:
             untouched = region._replace(stop=region.start, ours_did=(), theirs_did=())
             merged += _elements(walk, rule, path, lists, untouched, mine, other, plain)
-            merged += _unsearched(walk, rule, path, region, Sides(*region.of(*lists)))
+            value = _unsearched(walk, rule, path, region, Sides(*region.of(*lists)))
+            merged += [] if value is UNSET else value
         else:
             if plain:
                 merged += ours[region.ours - region.ahead : region.ours]
@@ -91,14 +93,19 @@ def open_keyed(walk: Walk, names: tuple[str, ...], rule: Rule, path: Path, sides
     was = sides.base if shape(sides.base) is shape(sides.ours) else ()
     members = Sides(was, sides.ours, sides.theirs).each(lambda side: _members_by_key(side, names))
     called = ("the base", *walk.asked.names)
-    if wrong := sorted(f"in {side}, {found}" for found, side in zip(members, called) if isinstance(found, str)):
-        return open_list(walk, rule, path, sides, by=("keyed", f"by element: {'; '.join(wrong)}"))
+    if odd := sorted(f"in {side}, {found}" for found, side in zip(members, called) if isinstance(found, str)):
+        return open_list(walk, rule, path, sides, by=("keyed", f"by element: {'; '.join(odd)}"))
     mark = walk.mark()
     merged = []
     for key in walk.order(rule, path, members.each(list)):
-        value = walk.node(rule.child(key), (*path, key), members.below(key))
-        if value is not UNSET:
-            merged.append(value)
+        at = (*path, key)
+        value = walk.node(rule.child(key), at, members.below(key))
+        if value is UNSET:
+            continue
+        if at in walk.answers and (found := _members_by_key([value], names)) != {key: value}:
+            wrong = found if isinstance(found, str) else f"the answer's key is {next(iter(found))!r}"
+            raise AnswerError(f"{wrong}; give an object whose key is {key!r}", at)
+        merged.append(value)
     return walk.combined(rule, path, sides, merged, mark)
 
 
@@ -128,10 +135,10 @@ def _open_text(
             merged.append(here.ours)
         elif not region.ours_did:
             merged.append(here.theirs)
-        elif region.searched:
-            merged.append(walk.node(hunk, (*path, Slice(region.start, region.stop)), here))
         else:
-            merged.append(_unsearched(walk, hunk, path, region, here))
+            at = (*path, Slice(region.start, region.stop))
+            value = walk.node(hunk, at, here) if region.searched else _unsearched(walk, hunk, path, region, here)
+            merged.append("" if value is UNSET else value)
     return walk.combined(rule, path, sides, "".join(merged), mark, by=("text", f"by {unit}"))
 
 

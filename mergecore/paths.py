@@ -2,12 +2,14 @@
 
 A path is a tuple of steps: a name or a map's key (``str`` in JSON), a list's index or a keyed member's key, a ``Slice``
 of the base, the ``ORDER`` of a keyed list. ``()`` is the whole record. The text form is sugar: ``address.zip``,
-``items[7].qty``, ``items[2:4]``; in names ``~`` ``.`` ``[`` are written ``~0`` ``~1`` ``~2`` (as in RFC 6901), and an
-empty name ``~3``. Imports msgspec.
+``items[7].qty``, ``items[2:4]``, ``lines["A-1",2].qty`` for a key of several fields; in names ``~`` ``.`` ``[`` are
+written ``~0`` ``~1`` ``~2`` (as in RFC 6901), and an empty name ``~3``. Imports msgspec.
 """
 
 from __future__ import annotations
 
+import contextlib
+import json
 import re
 from collections.abc import Hashable, Mapping
 from enum import Enum
@@ -50,7 +52,8 @@ ANY: EllipsisType = ...
 _ESCAPES = {"~": "~0", ".": "~1", "[": "~2"}
 _ESCAPED = {code: char for char, code in _ESCAPES.items()} | {"~3": ""}
 _TOKEN = re.compile(r"\.?(?P<name>(?:[^.\[~]|~[0-3])+)|\[(?P<item>[^\]]*)\]")
-_SLICE = re.compile(r"(\d+):(\d+)")
+_SLICE = re.compile(r"(\d+):(\d+)", re.ASCII)
+_NUMBER = re.compile(r"-?\d+", re.ASCII)
 
 
 def format_path(path: Path) -> str:
@@ -67,17 +70,35 @@ def format_path(path: Path) -> str:
         elif step is ORDER:
             parts.append(f"[{ORDER.value}]")
         elif isinstance(step, tuple):
-            parts.append(f"[{','.join(map(str, step))}]")
+            parts.append(f"[{','.join(map(_quoted, step))}]")
         else:
             parts.append(f"[{step}]")
     return "".join(parts)
 
 
+def _quoted(part: Any) -> str:
+    """One field of a key: a number as it is, all else as a JSON string."""
+    text = str(part) if isinstance(part, int) else json.dumps(str(part), ensure_ascii=False)
+    return text.replace("]", "\\u005d")
+
+
+def _key(item: str) -> Step:
+    """What stands in brackets and is no slice: a number, a key of several fields, or a key that is a text."""
+    if _NUMBER.fullmatch(item):
+        return int(item)
+    if '"' in item or "," in item:
+        with contextlib.suppress(ValueError):
+            found = json.loads(f"[{item}]")
+            if all(isinstance(part, (str, int)) for part in found):
+                return tuple(found) if len(found) > 1 else str(found[0])
+    return item
+
+
 def parse_path(text: str | Path) -> Path:
     """The path that ``text`` stands for; a tuple is already one.
 
-    In brackets, digits are a list's index (or an integer key), ``2:4`` is a slice, anything else a key. Raises
-    ``ValueError`` for text that is no path.
+    In brackets, digits are a list's index (or an integer key), ``2:4`` is a slice, ``"A-1",2`` a key of several fields,
+    anything else a key. Raises ``ValueError`` for text that is no path.
     """
     return _parse(text, pattern=False)
 
@@ -113,5 +134,5 @@ def _parse(text: str | Path, pattern: bool) -> Path:
         elif item == ORDER.value:
             steps.append(ORDER)
         else:
-            steps.append(int(item) if item.isdecimal() else item)
+            steps.append(_key(item))
     return tuple(steps)

@@ -137,7 +137,7 @@ def _joins(before: str, char: str) -> bool:
 
 def _is_mark(char: str) -> bool:
     return (
-        unicodedata.category(char) in ("Mn", "Mc", "Me")
+        unicodedata.category(char) in ("Mn", "Mc", "Me", "Cn")  # Cn: this Python does not know it, a newer may
         or char in _EXTENDS
         or "\U0001f3fb" <= char <= "\U0001f3ff"  # the colour of a skin
         or "\U000e0020" <= char <= "\U000e007f"  # tags: flags of regions

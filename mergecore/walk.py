@@ -258,8 +258,8 @@ class Walk:
             order = list(ours)
         else:
             first, second = sorted((ours, theirs), key=canonical)
-            spine = merge_order(base, first, second)
-            order = placed([key for key in first if key in second] if spine is None else spine, base, first, second)
+            spine = [key for group in merge_order(base, first, second) for key in group]
+            order = placed(spine, base, first, second)
         if all(type(key) is str for key in order):
             return order
         spelled: dict[Any, Any] = {}  # Python takes 1, 1.0 and True for one key
@@ -323,17 +323,38 @@ class Walk:
         return [b[j or 0] if i is None else a[i] if j is None else larger(a[i], b[j]) for i, j in pairs]
 
     def order(self, rule: Rule, path: Path, keys: Sides) -> list[Any]:
-        """All keys of a keyed list in one order; where the sides contradict each other, the strategy is asked."""
+        """All keys of a keyed list in one order; of those about which the sides contradict each other, the strategy is
+        asked.
+        """
+        path = (*path, ORDER)
         first, second = sorted((keys.ours, keys.theirs), key=canonical)
-        spine = merge_order(keys.base, first, second)
-        if spine is None:
-            path = (*path, ORDER)
-            spine = self.node(rule.piece(list), path, keys, unit=True)
-            known = {*keys.ours, *keys.theirs}
-            if not isinstance(spine, list) or not known.issuperset(spine):
-                error = AnswerError if path in self.answers else StrategyError
-                raise error(f"{spine!r} is no order: give a list of keys that ours or theirs has", path)
+        groups = merge_order(keys.base, first, second)
+        contested = {key for group in groups if len(group) > 1 for key in group}
+        if contested:
+            asked = keys.each(lambda side: [key for key in side if key in contested])
+            answer = self.node(rule.piece(list), path, asked, unit=True)
+            place = self.places(path, answer, contested)
+            groups = [sorted(group, key=place.__getitem__) if len(group) > 1 else group for group in groups]
+        spine = [key for group in groups for key in group]
+        both = set(spine)
+        if not contested and all([key for key in side if key in both] != spine for side in keys[1:]):
+            self.note(path, "keyed", keys.base, spine, (), ["each pair as the side has it that reordered it"])
         return placed(spine, keys.base, first, second)
+
+    def places(self, path: Path, answer: Any, contested: set[Any]) -> dict[Any, int]:
+        """What an order of contested keys says, if it is one."""
+        wrong = "give a list of keys"
+        if isinstance(answer, list):
+            keys = [tuple(key) if isinstance(key, list) else key for key in answer]  # as JSON has a key of several
+            try:
+                place = {key: at for at, key in enumerate(keys)}
+            except TypeError:
+                place = {}
+            if place.keys() == contested and len(keys) == len(contested):
+                return place
+            wrong = f"give each of {sorted(contested, key=canonical)!r} once"
+        error = AnswerError if path in self.answers else StrategyError
+        raise error(f"{answer!r} is no order of what is contested: {wrong}", path)
 
     def open_set(self, rule: Rule, path: Path, sides: Sides) -> Any:
         """A set by element: no two changes of it can conflict."""

@@ -610,14 +610,21 @@ class Ruling(NamedTuple):
         self.settled.append((path, str(deletes), UNSET if stays else edited))
 
     def order(self, path: Path, base: list[Key], ours: list[Key], theirs: list[Key], value: list[Key]) -> None:
-        """Nobody's order is inverted; where that cannot be, the order is open, and one side's is shown."""
+        """Nobody's order is inverted; where that cannot be, the order of those keys is open; one side's is shown."""
         both = [key for key in ours if key in theirs]
-        wanted = _satisfying(both, _demanded(base, ours, theirs))
+        demanded = _demanded(base, ours, theirs)
+        wanted = _satisfying(both, demanded)
         shown = [key for key in value if key in both]
         if wanted is None:
             here = (*path, ORDER)
-            self.conflict(here, ours, theirs)
-            assert any(_is_ordered(value, side) for side in (ours, theirs)), f"order: {value} is of neither side"
+            assert here in self.open, f"conflicts: nothing is open at {here}, where no order satisfies {demanded}"
+            contested = self.open[here].candidates[0].value
+            mine, other = ([key for key in side if key in contested] for side in (ours, theirs))
+            self.conflict(here, mine, other)
+            assert any(_is_ordered(value, side) for side in (mine, other)), f"order: {value} is of neither side"
+            for x, y in itertools.combinations(shown, 2):
+                clear = (x, y) in demanded and (y, x) not in demanded
+                assert clear or {x, y} <= set(contested), f"order: {x!r} and {y!r} changed places, and are not open"
             for candidate in self.open[here].candidates:
                 again = self.merged.resolve({here: candidate})
                 assert here not in {c.path for c in again.conflicts}, f"order: {here} is still open"

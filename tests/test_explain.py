@@ -184,7 +184,7 @@ def test_odd_values_do_not_stop_an_explanation(base: Any, value: Any) -> None:
     """Whatever the values are, there is a text about them."""
     lost = (Candidate(value, Timestamp(0, 1, "n"), "ours", "ann"), Candidate(base, None, "theirs"))
     text = render([Verdict(("a", 1, Slice(2, 3), ("k", 2)), "lww", base, value, lost, "because")])
-    assert text.startswith("a[1][2:3][k,2]: decided by lww\n  reason     because\n")
+    assert text.startswith('a[1][2:3]["k",2]: decided by lww\n  reason     because\n')
     assert "(ours by ann at 1970-01-01T00:00:00.000Z-0001-n)" in text
 
 

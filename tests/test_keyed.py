@@ -113,8 +113,8 @@ def test_keys_of_several_fields() -> None:
     ours, theirs = [base[1], {**base[0], "n": 1}], [{**base[0], "n": 2}, {**base[1], "n": 5}]
     merged = by_id(base, ours, theirs, policy=Policy(default=keyed("sku", "lot")))
     assert [c.path for c in merged.conflicts] == [(("x", 1), "n")]
-    assert format_path(merged.conflicts[0].path) == "[x,1].n"
-    assert merged.resolve({"[x,1].n": 9}).unwrap() == [{**base[1], "n": 5}, {**base[0], "n": 9}]
+    assert format_path(merged.conflicts[0].path) == '["x",1].n'
+    assert merged.resolve({'["x",1].n': 9}).unwrap() == [{**base[1], "n": 5}, {**base[0], "n": 9}]
 
 
 def test_lists_below_are_keyed_by_the_same_strategy_or_by_their_own() -> None:
@@ -139,17 +139,46 @@ def test_an_order_is_settled_by_what_follows() -> None:
 
 
 def test_an_order_is_answered_by_a_list_of_keys() -> None:
-    """A candidate, or any other; members that it leaves out follow what they followed; others are refused."""
-    merged = by_id(members("abcd"), members("bacd"), members("acbd"))
+    """A candidate, or any other of the keys that are contested; all else is refused."""
+    merged = by_id(members("zabcd"), members("zbacd"), members("dzacb"))
+    assert {tuple(c.value) for c in merged.conflicts[0].candidates} == {("b", "a", "c"), ("a", "c", "b")}
     assert format_path(merged.conflicts[0].path) == "[<order>]" and parse_path("[<order>]") == (ORDER,)
-    assert shown(merged.resolve({(ORDER,): merged.conflicts[0].candidates[1]})) == "acbd"
-    assert shown(merged.resolve({"[<order>]": ["d", "c", "b", "a"]})) == "dcba"
-    assert shown(merged.resolve({"[<order>]": ["c", "a"]})) == "bcda"
-    with pytest.raises(AnswerError, match="is no order: give a list of keys"):
-        merged.resolve({"[<order>]": ["a", "?"]})
+    assert shown(merged.resolve({(ORDER,): merged.conflicts[0].candidates[1]})) == "dzacb"
+    assert shown(merged.resolve({"[<order>]": ["c", "b", "a"]})) == "dzcba"
+    for wrong in (["a", "b"], ["a", "b", "c", "c"], ["a", "b", "?"], ["a", "b", "c", "d"], [{}, "b", "c"], [], "abc"):
+        with pytest.raises(AnswerError, match=r"\[<order>\]: "):
+            merged.resolve({"[<order>]": wrong})
+    with pytest.raises(AnswerError, match=r"is no order of what is contested: give each of \['a', 'b', 'c'\] once"):
+        merged.resolve({"[<order>]": ["a", "b"]})
     policy = Policy(default=keyed("id") | (lambda base, ours, theirs: ["?"]))
     with pytest.raises(StrategyError, match="is no order"):
         merge(members("abc"), members("bac"), members("acb"), policy=policy)
+
+
+def test_an_order_of_keys_of_several_fields_can_come_from_json() -> None:
+    """Where a tuple is a list."""
+    base = [{"sku": sku, "lot": 1} for sku in "abc"]
+    ours, theirs = [base[1], base[0], base[2]], [base[0], base[2], base[1]]
+    merged = by_id(base, ours, theirs, policy=Policy(default=keyed("sku", "lot")))
+    answered = merged.resolve({"[<order>]": [["c", 1], ["a", 1], ["b", 1]]})
+    assert answered.unwrap() == [base[2], base[0], base[1]]
+
+
+def test_an_order_that_is_neither_sides_has_a_verdict() -> None:
+    """Both reordered, without a contradiction."""
+    merged = by_id(members("abcd"), members("bacd"), members("abdc"))
+    assert shown(merged) == "badc"
+    assert [(v.path, v.decided_by, v.value) for v in merged.explain()] == [((ORDER,), "keyed", ["b", "a", "d", "c"])]
+
+
+@pytest.mark.parametrize(("answer", "says"), [({"id": "x"}, "the answer's key is 'x'"), ("junk", "is no object")])
+def test_an_answer_about_a_member_is_a_member_with_its_key(answer: Any, says: str) -> None:
+    """Else the list would have a key twice, or none."""
+    merged = by_id(members("ab"), members("ab", b="1"), members("a"))
+    with pytest.raises(AnswerError, match=f"{says}.*give an object whose key is 'b'"):
+        merged.resolve({"b": answer})
+    assert shown(merged.resolve({"b": {"id": "b", "text": "!"}})) == "ab!"
+    assert shown(merged.resolve({"b": UNSET})) == "a"
 
 
 # ------------------------------------------------------------------------------------------ no keys
@@ -241,6 +270,7 @@ def test_a_hunk_in_conflict_is_a_slice_of_the_base() -> None:
     assert merged.value in ("1\n2a\n3\n4\n5!\n", "1\n2b\n3\n4\n5!\n")
     assert merged.resolve({"[1:2]": "2ab\n"}).unwrap() == "1\n2ab\n3\n4\n5!\n"
     assert merged.resolve({"": "all"}).unwrap() == "all"
+    assert merged.resolve({"[1:2]": UNSET}).unwrap() == "1\n3\n4\n5!\n"
 
 
 def test_words_settle_what_lines_could_not_and_time_what_words_could_not() -> None:
@@ -330,4 +360,5 @@ def test_past_the_budget_a_stretch_that_both_changed_is_open_whatever_the_strate
     assert merged.value == [8, *theirs, 9]
     start, stop = conflict.path[0].start, conflict.path[0].stop
     assert merged.resolve({f"[{start}:{stop}]": [1, 2]}).unwrap()[-2:] == [2, 9]
+    assert merged.resolve({f"[{start}:{stop}]": UNSET}).unwrap()[-1:] == [9]
     assert by(three_way(), base, ours, base).unwrap() == ours

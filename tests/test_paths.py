@@ -8,20 +8,23 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mergecore.paths import ANY, Path, Slice, format_path, parse_path, parse_pattern
+from mergecore.paths import ANY, ORDER, Path, Slice, format_path, parse_path, parse_pattern
 
 NAMES = st.text(st.sampled_from("ab~.[]*0123:é ,-") | st.characters(codec="utf-8"), max_size=6)
 STEPS = st.one_of(
     NAMES,
     st.integers(0, 10**6),
+    st.integers(-99, -1),
     st.tuples(st.integers(0, 99), st.integers(1, 9)).map(lambda at: Slice(at[0], at[0] + at[1] - 1)),
+    st.lists(NAMES | st.integers(-9, 99), min_size=2, max_size=3).map(tuple),
+    st.just(ORDER),
 )
 PATHS = st.lists(STEPS, max_size=5).map(tuple)
 
 
 @given(PATHS)
 def test_a_path_survives_its_text_form(path: Path) -> None:
-    """Names (of any characters, empty too), indexes and slices come back as they were."""
+    """Names (of any characters, empty too), indexes, keys, slices and the order come back as they were."""
     assert parse_path(format_path(path)) == path
 
 
@@ -93,8 +96,8 @@ def test_a_star_and_empty_brackets_stand_for_any_step(text: str, pattern: Path) 
 
 
 def test_a_key_of_several_parts_is_written_with_commas() -> None:
-    """Keyed members may have keys of several fields."""
-    assert format_path(("items", ("x", 7), "qty")) == "items[x,7].qty"
+    """Keyed members may have keys of several fields: numbers as they are, texts as in JSON."""
+    assert format_path(("items", ("x", 7), "qty")) == 'items["x",7].qty'
 
 
 def test_equal_texts_of_different_types_are_different_steps() -> None:

@@ -321,7 +321,8 @@ class _Conservation:
         for key in {**was, **mine, **other}:
             self.node(rule.child(key), (*path, key), *(side.get(key, UNSET) for side in (*members, now)))
         assert now.keys() <= {**mine, **other}.keys()
-        if (*path, ORDER) not in self.said and (*path, ORDER) not in self.open:
+        asked = self.said.get((*path, ORDER))
+        if asked is None or asked.decided_by == "keyed":
             orders = [list(side) for side in (was, mine, other, now)]
             for x, y in itertools.combinations([key for key in now if key in mine and key in other], 2):
                 then, here, there, shown = (
