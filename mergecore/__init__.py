@@ -7,6 +7,7 @@
 
 from .clock import Timestamp
 from .errors import AnswerError, InvalidInput, MergeConflict, MergeError, PolicyError, StrategyError, TooDeep
+from .paths import ORDER, Slice, format_path
 from .policy import Policy
 from .strategies import (
     Candidate,
@@ -35,6 +36,7 @@ from .values import UNSET
 from .walk import Verdict
 
 __all__ = [
+    "ORDER",
     "UNSET",
     "AnswerError",
     "Candidate",
@@ -47,6 +49,7 @@ __all__ = [
     "Pass",
     "Policy",
     "PolicyError",
+    "Slice",
     "Strategy",
     "StrategyError",
     "Timestamp",
@@ -56,6 +59,7 @@ __all__ = [
     "counter",
     "delete_wins",
     "edit_wins",
+    "format_path",
     "fww",
     "group",
     "keep_both",

@@ -19,7 +19,7 @@ import msgspec
 
 from .annotations import declared_at, is_list, item_of, marks_in, member_for, members_of, steps_of
 from .errors import PolicyError
-from .paths import ANY, ByPath, Path, Step, format_path, parse_pattern
+from .paths import ANY, ByPath, Order, Path, Slice, Step, format_path, parse_pattern
 from .records import fields_of, is_record, origin
 from .strategies import (
     Group,
@@ -110,6 +110,8 @@ def _pattern(path: str | Path) -> Path:
 def _strategy(path: str | Path, value: Any) -> Strategy:
     if not _pattern(path):
         raise PolicyError("a strategy for the whole record is Policy(default=...)")
+    if any(isinstance(step, (Slice, Order)) for step in _pattern(path)):
+        raise PolicyError("a hunk, or an order, has the strategy of what it is a part of", _pattern(path))
     try:
         return as_strategy(value)
     except PolicyError as error:
@@ -316,7 +318,7 @@ class Rule:
             raise PolicyError(f"has two strategies, {' and '.join(map(str, marks))}: join them with |", (step,))
         given += [((_ANNOTATED,), mark) for mark in marks]
         for _, one in given:
-            _check_keys(kind, step, one or keep_both)
+            _check_opening(kind, step, one or keep_both)
         strategy = min(given, key=lambda x: x[0])[1] if given else self.strategy if self.own else self._default
         return Rule(
             self, type=kind, strategy=strategy, own=self.own or bool(given), _depth=self._depth + 1,
@@ -395,13 +397,21 @@ def _check(kind: Any, steps: Path) -> None:
         kind = Any if Any in below else typing.Union[tuple(below)]  # noqa: UP007
 
 
-def _check_keys(kind: Any, step: Step, strategy: Strategy) -> None:
-    """Raises ``PolicyError`` where a list is to be keyed by what its objects do not have."""
-    names = [name for part in strategy.parts if "keyed" in part.opens for name in part.params]
-    for item in [item_of(one) for one in members_of(kind) if is_list(one)] if names else ():
-        known = {field.key for field in fields_of(item) or ()}
-        if missing := [name for name in names if known and name not in known]:
-            raise PolicyError(f"is {strategy}, and {_no_field(item, missing[0], known)}", (step,))
+def _check_opening(kind: Any, step: Step, strategy: Strategy) -> None:
+    """Raises ``PolicyError`` where a part can open nothing of a declared type, or no object has the fields of a key."""
+    members = [one for one in members_of(kind) if one not in (type(None), msgspec.UnsetType)]
+    simple = all(isinstance(one, type) and item_of(one) is None and fields_of(one) is None for one in members)
+    for part in strategy.parts:
+        if simple and ("keyed" in part.opens or ("text" in part.opens and str not in members)):
+            spelled = " | ".join(map(_spell, members))
+            raise PolicyError(f"is {strategy}, and its type, {spelled}, is no {_OPENED[part.name]}", (step,))
+        for item in [item_of(one) for one in members if is_list(one)] if "keyed" in part.opens else ():
+            known = {field.key for field in fields_of(item) or ()}
+            if missing := [name for name in part.params if known and name not in known]:
+                raise PolicyError(f"is {strategy}, and {_no_field(item, missing[0], known)}", (step,))
+
+
+_OPENED = {"text": "text", "keyed": "list"}
 
 
 def _no_field(kind: Any, name: str, known: Iterable[str]) -> str:

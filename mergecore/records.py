@@ -163,7 +163,7 @@ def convert(value: Any, kind: Any, what: str, error: type[MergeError] = InvalidI
             value = _row(value, fields)
         return _converted(value, kind, str_keys=True)
     except msgspec.ValidationError as wrong:
-        hint = "; a record that does not exist is UNSET" if value is None else ""
+        hint = "; a record that does not exist is UNSET" if value is None and not path else ""
         raise error(f"{what} is no {_name(kind)}: {wrong}{hint}", path + _place(str(wrong))) from wrong
     except Exception as wrong:  # the model's own code runs here, and that of an object's properties
         raise error(f"{what} cannot be converted to {_name(kind)}: {text_of(wrong)}", path) from wrong
@@ -279,4 +279,6 @@ def _row(value: Any, fields: tuple[Field, ...]) -> Any:
 
 
 def _name(kind: Any) -> str:
+    if typing.get_origin(kind) is typing.Annotated:
+        kind = kind.__origin__
     return getattr(kind, "__name__", None) or str(kind)

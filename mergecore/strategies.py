@@ -76,21 +76,21 @@ class Candidate(msgspec.Struct, frozen=True):
 
 
 class Conflict(msgspec.Struct, frozen=True):
-    """One open question: the record shows one of the candidates at ``path`` until somebody answers."""
+    """One open question: the record shows one of the candidates at ``path`` until somebody answers.
+
+    ``path`` ends in a ``Slice`` of the base for a hunk of a text (or for a stretch of a list that was too costly to
+    compare), and in ``ORDER`` for the order of members of a keyed list: the candidates are then texts, lists of
+    elements, lists of keys. ``candidates`` are in canonical order, the larger first. ``strategy`` is the one that left
+    it open, as text. ``reason`` is ``both changed``, ``edit against deletion``, ``invariant``, or what the parts say
+    that passed; ``detail``, of an invariant, the error.
+    """
 
     path: Path
-    """Ends in a ``Slice`` of the base for a hunk of a text (or a stretch of a list that was too costly to compare), in
-    ``ORDER`` for the order of a keyed list: the candidates are then texts, lists of elements, lists of keys.
-    """
     base: Any
     candidates: tuple[Candidate, ...]
-    """In canonical order, the larger first."""
     strategy: str
-    """The strategy that left it open, as text."""
     reason: str
-    """``both changed``, ``edit against deletion``, ``invariant``, or what the parts that passed say."""
     detail: str = ""
-    """Of an ``invariant``: the error."""
 
 
 class Resolver(Protocol):
@@ -252,14 +252,17 @@ def text(unit: Literal["line", "word", "char"] = "line") -> Strategy:
 def keyed(*fields: str) -> Strategy:
     """A list of objects, told apart by a key of one field or of several: ``keyed("id")``, ``keyed("sku", "lot")``.
 
-    Members are merged by field, wherever they stand; a member that one side edited and the other deleted is asked of
-    ``deletes``; a deletion beats a move. The order is a question of its own: a pair of members that one side reordered
-    is as that side has it; where both sides' orders contradict each other, the candidates are lists of keys. A list in
-    which a key is missing or doubled, on any side, is merged by element, and a verdict says so. Maps and sets below
-    are merged as ``three_way()`` does.
+    Members are merged by field, wherever they stand; what both changed in one field is asked of what follows, as in
+    ``keyed("id") | lww``. A member that one side edited and the other deleted is asked of ``deletes``; a deletion beats
+    a move. The order is a question of its own: a pair of members that one side reordered is as that side has it; of
+    members about whose order the sides contradict each other, the candidates are lists of keys. A list in which a key
+    is missing or doubled, on any side, is merged by element, and a verdict says so. Maps and sets below are merged as
+    ``three_way()`` does.
     """
-    if not fields or not all(isinstance(name, str) and name for name in fields) or len(set(fields)) < len(fields):
+    if not fields or not all(isinstance(name, str) and name for name in fields):
         raise PolicyError('keyed(...) takes the names of the fields that make the key, as in keyed("id")')
+    if len(set(fields)) < len(fields):
+        raise PolicyError(f"keyed{fields!r} takes the names of the fields that make the key, each once")
     return Strategy((Part("keyed", fields, opens=frozenset(("map", "set", "keyed")), needs_base=True),))
 
 

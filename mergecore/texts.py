@@ -146,14 +146,19 @@ def _is_mark(char: str) -> bool:
 
 _EXTENDS = "\u200c\u200d\u0e33\u0eb3\uff9e\uff9f\u1cf5\u1cf6\U00011a3a"
 _PREPENDS = (
-    "\u1cf5\u1cf6\U00011a3a"
+    "\u1cf5\u1cf6\U00011a3a\U000113d1"
     "\u0600\u0601\u0602\u0603\u0604\u0605\u06dd\u070f\u0890\u0891\u08e2\u0d4e\U000110bd\U000110cd"
     "\U000111c2\U000111c3\U0001193f\U00011941\U00011a84\U00011a85\U00011a86\U00011a87\U00011a88\U00011a89\U00011d46"
 )
 
 
 def _is_jamo(char: str) -> bool:
-    return "\u1100" <= char <= "\u11ff" or "\ua960" <= char <= "\ua97c" or "\ud7b0" <= char <= "\ud7fb"
+    return (
+        "\u1100" <= char <= "\u11ff"
+        or "\ua960" <= char <= "\ua97c"
+        or "\ud7b0" <= char <= "\ud7fb"
+        or "\U00016d63" <= char <= "\U00016d6a"  # vowels of Kirat Rai, which are joined as these are
+    )
 
 
 def _is_flag(char: str) -> bool:

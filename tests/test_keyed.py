@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Annotated, Any
 
 import msgspec
@@ -237,6 +238,32 @@ def test_models_are_keyed_by_the_encoded_names_of_their_fields() -> None:
     assert merge(base, ours, theirs).unwrap() == Order([Line("b", 4), Line("a", 1)])
     with pytest.raises(PolicyError, match=r"lines: is keyed.'skv'., and Line has no field 'skv'; did you mean 'sku'"):
         merge(Wrong(), Wrong([Line("a")]), Wrong([Line("b")]))
+
+
+@pytest.mark.parametrize(
+    ("kind", "how", "says"),
+    [
+        (int, text(), "k: is text('line'), and its type, int, is no text"),
+        (bytes | None, text("word") | lww, "is text('word') | lww, and its type, bytes, is no text"),
+        (str, keyed("id"), "k: is keyed('id'), and its type, str, is no list"),
+    ],
+)
+def test_a_part_that_can_open_nothing_of_a_field_is_refused(kind: Any, how: Any, says: str) -> None:
+    """In an annotation, or in a policy for a model."""
+    annotated = msgspec.defstruct("Annotated_", [("k", Annotated[kind, how])])
+    plain = msgspec.defstruct("Plain", [("k", kind)])
+    for model, policy in ((annotated, None), (plain, Policy(fields={"k": how}))):
+        sides = model(None), model(1), model(2)
+        with pytest.raises(PolicyError, match=re.escape(says)):
+            merge(*sides, policy=policy)
+    assert merge({"k": 1}, {"k": 2}, {"k": 1}, policy=Policy(fields={"k": how})).value == {"k": 2}
+
+
+@pytest.mark.parametrize("path", ["k[0:2]", "k[<order>]"])
+def test_a_piece_has_no_strategy_of_its_own(path: str) -> None:
+    """A hunk of a text, the order of a list."""
+    with pytest.raises(PolicyError, match="has the strategy of what it is a part of"):
+        Policy(fields={path: lww})
 
 
 @pytest.mark.parametrize("given", [(), ("",), (1,), ("id", "id")])
