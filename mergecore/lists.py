@@ -109,8 +109,10 @@ def open_keyed(walk: Walk, names: tuple[str, ...], rule: Rule, path: Path, sides
     return walk.combined(rule, path, sides, merged, mark)
 
 
-def opening_of_text(walk: Walk, unit: Unit, sides: Sides) -> Opening | Pass:
+def opening_of_text(walk: Walk, unit: Unit, rule: Rule, sides: Sides) -> Opening | Pass:
     """How two texts are merged, unless that is one question about the whole of them."""
+    if unit in rule.units:  # what both sides changed is no less so for being looked at by itself
+        return Pass(f"the {unit}s overlap")
     if type(sides.base) is not str:
         return Pass("text needs a base")
     was, mine, other = pieces = [split(side, unit) for side in sides]
@@ -126,7 +128,7 @@ def _open_text(
 ) -> Any:
     """A text by its pieces: what both sides changed otherwise is a text of its own, and asked of the strategy."""
     mark = walk.mark()
-    hunk = rule.piece(str)
+    hunk = rule.piece(str, unit)
     merged: list[str] = []
     for region in found:
         merged += pieces[1][region.ours - region.ahead : region.ours]

@@ -180,7 +180,7 @@ class Rule:
 
     __slots__ = (
         "_at", "_children", "_default", "_depth", "_named", "_other", "_patterns", "_policies",
-        "by_field", "declared", "deleted", "deletes", "groups", "is_group", "own", "strategy", "type", "whole",
+        "by_field", "declared", "deleted", "deletes", "groups", "is_group", "own", "strategy", "type", "units", "whole",
     )  # fmt: skip
 
     type: Any
@@ -193,6 +193,7 @@ class Rule:
     is_group: bool
     deleted: str | None
     groups: Mapping[str, GroupRule]
+    units: tuple[str, ...]
     _default: Strategy
     _patterns: tuple[_Pattern, ...]
     _policies: Mapping[str, Policy]
@@ -200,7 +201,7 @@ class Rule:
 
     def __init__(self, above: Rule | None = None, **given: Any) -> None:
         self.by_field = self.whole = self.is_group = False
-        self.deleted, self.groups = None, {}
+        self.deleted, self.groups, self.units = None, {}, ()
         if above is not None:
             self.deletes, self._default, self._policies = above.deletes, above._default, above._policies
         for name, value in given.items():
@@ -224,7 +225,8 @@ class Rule:
         root, record = self._depth == 0, is_record(cls)
         rule = Rule(
             self, type=kind, declared=self.declared, strategy=self.strategy, own=self.own, whole=self.whole,
-            is_group=self.is_group, deleted=self.deleted, _depth=self._depth, _patterns=self._patterns,
+            is_group=self.is_group, deleted=self.deleted, units=self.units, _depth=self._depth,
+            _patterns=self._patterns,
         )  # fmt: skip
         if (
             record
@@ -306,9 +308,15 @@ class Rule:
             rule = self._children[step] = self._below(step, item_of(self.type) if declared is None else declared)
         return rule
 
-    def piece(self, kind: Any) -> Rule:
-        """The rule for a piece of what stands here that is no field: a hunk of a text, the order of a keyed list."""
-        return Rule(self, type=kind, strategy=self.strategy, own=True, _depth=self._depth + 1, _patterns=())
+    def piece(self, kind: Any, unit: str = "") -> Rule:
+        """The rule for a piece of what stands here that is no field: a hunk of a text, the order of a keyed list.
+
+        ``unit`` is what the text was split by: not again, below.
+        """
+        units = (*self.units, unit)
+        return Rule(
+            self, type=kind, strategy=self.strategy, own=True, units=units, _depth=self._depth + 1, _patterns=()
+        )
 
     def _below(self, step: Step, kind: Any) -> Rule:
         here = [p._replace(steps=p.steps[1:]) for p in self._patterns if p.steps[0] == step or p.steps[0] is ANY]
@@ -318,7 +326,7 @@ class Rule:
             raise PolicyError(f"has two strategies, {' and '.join(map(str, marks))}: join them with |", (step,))
         given += [((_ANNOTATED,), mark) for mark in marks]
         for _, one in given:
-            _check_opening(kind, step, one or keep_both)
+            _check_keys(kind, step, one or keep_both)
         strategy = min(given, key=lambda x: x[0])[1] if given else self.strategy if self.own else self._default
         return Rule(
             self, type=kind, strategy=strategy, own=self.own or bool(given), _depth=self._depth + 1,
@@ -397,21 +405,13 @@ def _check(kind: Any, steps: Path) -> None:
         kind = Any if Any in below else typing.Union[tuple(below)]  # noqa: UP007
 
 
-def _check_opening(kind: Any, step: Step, strategy: Strategy) -> None:
-    """Raises ``PolicyError`` where a part can open nothing of a declared type, or no object has the fields of a key."""
-    members = [one for one in members_of(kind) if one not in (type(None), msgspec.UnsetType)]
-    simple = all(isinstance(one, type) and item_of(one) is None and fields_of(one) is None for one in members)
-    for part in strategy.parts:
-        if simple and ("keyed" in part.opens or ("text" in part.opens and str not in members)):
-            spelled = " | ".join(map(_spell, members))
-            raise PolicyError(f"is {strategy}, and its type, {spelled}, is no {_OPENED[part.name]}", (step,))
-        for item in [item_of(one) for one in members if is_list(one)] if "keyed" in part.opens else ():
-            known = {field.key for field in fields_of(item) or ()}
-            if missing := [name for name in part.params if known and name not in known]:
-                raise PolicyError(f"is {strategy}, and {_no_field(item, missing[0], known)}", (step,))
-
-
-_OPENED = {"text": "text", "keyed": "list"}
+def _check_keys(kind: Any, step: Step, strategy: Strategy) -> None:
+    """Raises ``PolicyError`` where a list is to be keyed by what its objects do not have."""
+    names = [name for part in strategy.parts if "keyed" in part.opens for name in part.params]
+    for item in [item_of(one) for one in members_of(kind) if is_list(one)] if names else ():
+        known = {field.key for field in fields_of(item) or ()}
+        if missing := [name for name in names if known and name not in known]:
+            raise PolicyError(f"is {strategy}, and {_no_field(item, missing[0], known)}", (step,))
 
 
 def _no_field(kind: Any, name: str, known: Iterable[str]) -> str:

@@ -217,7 +217,7 @@ class Walk:
                 return partial(open_keyed, self, part.params)
             return partial(open_list, self) if "list" in part.opens else None
         if type(ours) is str and "text" in part.opens and ours != theirs:
-            return opening_of_text(self, part.params[0], sides)
+            return opening_of_text(self, part.params[0], rule, sides)
         return self.open_set if isinstance(ours, (set, frozenset)) and "set" in part.opens else None
 
     def open_map(self, rule: Rule, path: Path, sides: Sides) -> Any:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from typing import Annotated, Any
 
 import msgspec
@@ -240,25 +239,6 @@ def test_models_are_keyed_by_the_encoded_names_of_their_fields() -> None:
         merge(Wrong(), Wrong([Line("a")]), Wrong([Line("b")]))
 
 
-@pytest.mark.parametrize(
-    ("kind", "how", "says"),
-    [
-        (int, text(), "k: is text('line'), and its type, int, is no text"),
-        (bytes | None, text("word") | lww, "is text('word') | lww, and its type, bytes, is no text"),
-        (str, keyed("id"), "k: is keyed('id'), and its type, str, is no list"),
-    ],
-)
-def test_a_part_that_can_open_nothing_of_a_field_is_refused(kind: Any, how: Any, says: str) -> None:
-    """In an annotation, or in a policy for a model."""
-    annotated = msgspec.defstruct("Annotated_", [("k", Annotated[kind, how])])
-    plain = msgspec.defstruct("Plain", [("k", kind)])
-    for model, policy in ((annotated, None), (plain, Policy(fields={"k": how}))):
-        sides = model(None), model(1), model(2)
-        with pytest.raises(PolicyError, match=re.escape(says)):
-            merge(*sides, policy=policy)
-    assert merge({"k": 1}, {"k": 2}, {"k": 1}, policy=Policy(fields={"k": how})).value == {"k": 2}
-
-
 @pytest.mark.parametrize("path", ["k[0:2]", "k[<order>]"])
 def test_a_piece_has_no_strategy_of_its_own(path: str) -> None:
     """A hunk of a text, the order of a list."""
@@ -298,6 +278,12 @@ def test_a_hunk_in_conflict_is_a_slice_of_the_base() -> None:
     assert merged.resolve({"[1:2]": "2ab\n"}).unwrap() == "1\n2ab\n3\n4\n5!\n"
     assert merged.resolve({"": "all"}).unwrap() == "all"
     assert merged.resolve({"[1:2]": UNSET}).unwrap() == "1\n3\n4\n5!\n"
+
+
+def test_a_hunk_is_not_split_again_by_what_split_the_text() -> None:
+    """By itself, a moved line would be taken for the one that theirs deleted, and git's conflict would vanish."""
+    base, ours, theirs = "\nx\n}\n}\n}\n", "}\n\n}\nx\n}\n}\n", "\n}\n}\n}\n"
+    assert [c.path for c in by(text(), base, ours, theirs).conflicts] == [(Slice(1, 3),)]
 
 
 def test_words_settle_what_lines_could_not_and_time_what_words_could_not() -> None:
