@@ -81,7 +81,7 @@ def declared_at(kind: Any, step: Step) -> Any:
 
 def steps_of(kind: Any) -> set[Step]:
     """The steps below a type that are declared: of a record its fields, of a fixed tuple its places."""
-    return {field.key for field in fields_of(kind) or ()} | set(range(len(fixed_tuple(kind) or ())))
+    return {*(field.key for field in fields_of(kind) or ()), *range(len(fixed_tuple(kind) or ()))}
 
 
 def fixed_tuple(kind: Any) -> tuple[Any, ...] | None:
