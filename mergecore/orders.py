@@ -9,7 +9,7 @@ from bisect import bisect_right
 from collections.abc import Hashable, Sequence
 from functools import cmp_to_key
 from itertools import chain
-from typing import TypeVar
+from typing import Generic, TypeVar
 
 from .sequence import supersequence
 
@@ -30,60 +30,76 @@ def merge_order(base: Sequence[K], ours: Sequence[K], theirs: Sequence[K]) -> li
     """
     both = set(ours).intersection(theirs)
     mine, other = ([key for key in side if key in both] for side in (ours, theirs))
-    known = both.intersection(base)
-    old, my_old, other_old = ([key for key in side if key in known] for side in (base, mine, other))
     if mine == other:
         return _single(mine)
-    if len(known) == len(both) and (my_old == old or other_old == old):
-        return _single(other if my_old == old else mine)
-    was, now, there = ({key: place for place, key in enumerate(side)} for side in (old, mine, other))
+    return _Demands([key for key in base if key in both], mine, other).groups()
 
-    def compare(x: K, y: K) -> int:
-        ahead = now[x] < now[y]
-        if x in known and y in known and ahead == (was[x] < was[y]):
-            ahead = there[x] < there[y]
-        return -1 if ahead else 1
 
-    merged = sorted(mine, key=cmp_to_key(compare))
-    kept = [key for key in merged if key in known]
-    my_swaps, other_swaps, apart = (_swaps(*pair) for pair in ((old, my_old), (old, other_old), (my_old, other_old)))
-    swaps = (my_swaps + other_swaps + apart) // 2  # of either: what both swapped is not apart
-    closed = (_swaps(old, kept), _swaps(my_old, kept), _swaps(other_old, kept)) == (
-        (swaps, swaps - my_swaps, swaps - other_swaps)
-    )
-    if closed and _swaps(mine, other) == apart and _swaps(mine, merged) == swaps - my_swaps:
-        return _single(merged)
+class _Demands(Generic[K]):
+    """Which of two keys is to stand first, of two orders of the same keys; ``old`` is the order of those not new."""
 
-    stretches: list[list[K]] = []  # keys that stand side by side everywhere
-    for key in mine:
-        last = stretches[-1][-1] if stretches else key
-        beside = there[key] == there[last] + 1 and (key in known) == (last in known)
-        if beside and (key not in known or was[key] == was[last] + 1):
-            stretches[-1].append(key)
-        else:
-            stretches.append([key])
-    if len(stretches) > _MOST:
-        return [mine]
+    def __init__(self, old: list[K], mine: list[K], other: list[K]) -> None:
+        self.old, self.mine, self.other = old, mine, other
+        self.was, self.now, self.there = ({key: at for at, key in enumerate(side)} for side in (old, mine, other))
 
-    def before(x: list[K], y: list[K]) -> bool:
-        """Whether some side demands that x stands before y; of two keys of which one is new, each side may."""
-        if x[0] in known and y[0] in known:
-            return compare(x[0], y[0]) < 0
-        return now[x[0]] < now[y[0]] or there[x[0]] < there[y[0]]
+    def groups(self) -> list[list[K]]:
+        """All keys; those that cannot be told apart are in one group."""
+        my_old, other_old = ([key for key in side if key in self.was] for side in (self.mine, self.other))
+        if len(self.old) == len(self.mine) and self.old in (my_old, other_old):
+            return _single(self.other if my_old == self.old else self.mine)
+        merged = sorted(self.mine, key=cmp_to_key(self.compared))
+        kept = [key for key in merged if key in self.was]
+        my_swaps, other_swaps, apart = _swaps(self.old, my_old), _swaps(self.old, other_old), _swaps(my_old, other_old)
+        swaps = (my_swaps + other_swaps + apart) // 2  # of either: what both swapped is not apart
+        wanted = [swaps, swaps - my_swaps, swaps - other_swaps, swaps - my_swaps, apart]
+        found = [_swaps(side, kept) for side in (self.old, my_old, other_old)]
+        if [*found, _swaps(self.mine, merged), _swaps(self.mine, self.other)] == wanted:
+            return _single(merged)
+        return self.condensed()
 
-    def behind(stretch: list[K]) -> tuple[int, int]:
-        return sum(before(other, stretch) for other in stretches if other is not stretch), now[stretch[0]]
+    def ahead(self, x: K, y: K) -> bool:
+        """Of two old keys, which the side has first that turned them round; of others, which mine has first."""
+        ahead = self.now[x] < self.now[y]
+        if x in self.was and y in self.was and ahead == (self.was[x] < self.was[y]):
+            return self.there[x] < self.there[y]
+        return ahead
 
-    groups: list[list[list[K]]] = []
-    for stretch in sorted(stretches, key=behind):
-        group = [stretch]
-        contested = [any(before(stretch, other) for other in told) for told in groups]
-        if True in contested:  # all from the first of these on cannot be told apart
-            first = contested.index(True)
-            group += [other for told in groups[first:] for other in told]
-            del groups[first:]
-        groups.append(sorted(group, key=lambda stretch: now[stretch[0]]))
-    return [part for group in groups for part in (_single(group[0]) if len(group) == 1 else [list(chain(*group))])]
+    def compared(self, x: K, y: K) -> int:
+        return -1 if self.ahead(x, y) else 1
+
+    def before(self, x: K, y: K) -> bool:
+        """Whether some side demands that x stands before y; where one of the two is new, both may, each its way."""
+        return self.ahead(x, y) or (not (x in self.was and y in self.was) and self.there[x] < self.there[y])
+
+    def condensed(self) -> list[list[K]]:
+        """The strongly connected components of the demands, which stand in one order as of any tournament."""
+        stretches: list[list[K]] = []  # keys that stand side by side everywhere
+        for key in self.mine:
+            if stretches and self.beside(stretches[-1][-1], key):
+                stretches[-1].append(key)
+            else:
+                stretches.append([key])
+        if len(stretches) > _MOST:
+            return [self.mine]
+        behind = [sum(self.before(y[0], x[0]) for y in stretches if y is not x) for x in stretches]
+        groups: list[list[int]] = []
+        for at in sorted(range(len(stretches)), key=lambda at: (behind[at], at)):
+            back = [any(self.before(stretches[at][0], stretches[x][0]) for x in group) for group in groups]
+            first = back.index(True) if True in back else len(groups)  # all from there on cannot be told apart
+            groups[first:] = [sorted([at, *chain(*groups[first:])])]
+        return [
+            part
+            for group in groups
+            for part in (
+                _single(stretches[group[0]]) if len(group) == 1 else [[*chain(*map(stretches.__getitem__, group))]]
+            )
+        ]
+
+    def beside(self, x: K, y: K) -> bool:
+        """Whether y, next to x in mine, is next to it in the other orders, too."""
+        if (x in self.was) != (y in self.was) or self.there[y] != self.there[x] + 1:
+            return False
+        return y not in self.was or self.was[y] == self.was[x] + 1
 
 
 def _single(keys: Sequence[K]) -> list[list[K]]:

@@ -9,6 +9,7 @@ consulted first. Imports ``annotations``, ``errors``, ``lists``, ``orders``, ``p
 
 from __future__ import annotations
 
+import contextlib
 import copy
 from collections.abc import Mapping, Sequence
 from functools import partial
@@ -329,29 +330,26 @@ class Walk:
         path = (*path, ORDER)
         first, second = sorted((keys.ours, keys.theirs), key=canonical)
         groups = merge_order(keys.base, first, second)
-        contested = {key for group in groups if len(group) > 1 for key in group}
-        if contested:
-            asked = keys.each(lambda side: [key for key in side if key in contested])
-            answer = self.node(rule.piece(list), path, asked, unit=True)
-            place = self.places(path, answer, contested)
-            groups = [sorted(group, key=place.__getitem__) if len(group) > 1 else group for group in groups]
         spine = [key for group in groups for key in group]
+        contested = {key: at for at, group in enumerate(groups) if len(group) > 1 for key in group}
+        if contested:
+            asked = keys.each(lambda side: sorted((key for key in side if key in contested), key=contested.__getitem__))
+            answer = self.node(rule.piece(list), path, asked, unit=True)
+            answered = iter(self.answered_order(path, answer, set(contested)))
+            spine = [next(answered) if key in contested else key for key in spine]
         both = set(spine)
         if not contested and all([key for key in side if key in both] != spine for side in keys[1:]):
             self.note(path, "keyed", keys.base, spine, (), ["each pair as the side has it that reordered it"])
         return placed(spine, keys.base, first, second)
 
-    def places(self, path: Path, answer: Any, contested: set[Any]) -> dict[Any, int]:
-        """What an order of contested keys says, if it is one."""
+    def answered_order(self, path: Path, answer: Any, contested: set[Any]) -> list[Any]:
+        """An answer, if it is an order of the contested keys."""
         wrong = "give a list of keys"
         if isinstance(answer, list):
-            keys = [tuple(key) if isinstance(key, list) else key for key in answer]  # as JSON has a key of several
-            try:
-                place = {key: at for at, key in enumerate(keys)}
-            except TypeError:
-                place = {}
-            if place.keys() == contested and len(keys) == len(contested):
-                return place
+            order = [tuple(key) if isinstance(key, list) else key for key in answer]  # as JSON has a key of several
+            with contextlib.suppress(TypeError):  # not hashable
+                if len(order) == len(contested) and contested == set(order):
+                    return order
             wrong = f"give each of {sorted(contested, key=canonical)!r} once"
         error = AnswerError if path in self.answers else StrategyError
         raise error(f"{answer!r} is no order of what is contested: {wrong}", path)

@@ -619,7 +619,8 @@ class Ruling(NamedTuple):
             here = (*path, ORDER)
             assert here in self.open, f"conflicts: nothing is open at {here}, where no order satisfies {demanded}"
             contested = self.open[here].candidates[0].value
-            mine, other = ([key for key in side if key in contested] for side in (ours, theirs))
+            groups = dict.fromkeys(_apart(key, contested, demanded) for key in shown if key in contested)
+            mine, other = ([key for group in groups for key in side if key in group] for side in (ours, theirs))
             self.conflict(here, mine, other)
             assert any(_is_ordered(value, side) for side in (mine, other)), f"order: {value} is of neither side"
             for x, y in itertools.combinations(shown, 2):
@@ -641,6 +642,17 @@ class Ruling(NamedTuple):
                 assert stands == places[key], f"order: {key!r} stands behind {stands!r}, and was behind {places[key]!r}"
             for x, y in itertools.combinations(alone, 2):
                 assert places[x] != places[y] or side.index(x) < side.index(y), f"order: {x!r} and {y!r} changed places"
+
+
+def _apart(key: Key, contested: list[Key], demanded: set[tuple[Key, Key]]) -> frozenset[Key]:
+    """The contested members that one cannot be told apart from: each has to stand before it, and behind it."""
+    found: list[set[Key]] = []
+    for pairs in (demanded, {(y, x) for x, y in demanded}):
+        reached = {key}
+        for _ in contested:
+            reached |= {y for x, y in pairs if x in reached and y in contested}
+        found.append(reached)
+    return frozenset(found[0] & found[1])
 
 
 def _demanded(base: list[Key], ours: list[Key], theirs: list[Key]) -> set[tuple[Key, Key]]:

@@ -155,6 +155,21 @@ def test_an_order_is_answered_by_a_list_of_keys() -> None:
         merge(members("abc"), members("bac"), members("acb"), policy=policy)
 
 
+def test_what_is_contested_in_two_places_is_one_question() -> None:
+    """Its candidates have both places in the order in which they stand; an answer may have any."""
+    merged = by_id(members("abcwdef"), members("bacwedf"), members("acbwdfe"))
+    assert [set(map(tuple, (c.value for c in m.candidates))) for m in merged.conflicts] == [
+        {("b", "a", "c", "e", "d", "f"), ("a", "c", "b", "d", "f", "e")}
+    ]
+    assert shown(merged) in ("bacwedf", "acbwdfe")
+    assert shown(merged.resolve({"[<order>]": ["f", "e", "d", "c", "b", "a"]})) == "fedwcba"
+    apart = by_id(members("012345"), members("213n045"), members("0132n45"))
+    assert {tuple(c.value) for c in apart.conflicts[0].candidates} == {
+        ("2", "1", "3", "n", "0"),
+        ("1", "3", "2", "0", "n"),
+    }
+
+
 def test_an_order_of_keys_of_several_fields_can_come_from_json() -> None:
     """Where a tuple is a list."""
     base = [{"sku": sku, "lot": 1} for sku in "abc"]
