@@ -27,6 +27,8 @@ _CELLS = 4096
 
 _STEPS = sorted(((x, y) for x in range(4) for y in range(4) if x or y), key=lambda step: (max(step), -sum(step)))
 
+_NEAR = 512  # differences that are looked for one by one, at most
+
 _LONG = 4096  # elements of both sequences: beyond, making a table of them costs more than a look at how near they are
 
 
@@ -69,7 +71,7 @@ def changes(
 
     ``only_unique`` matches only what is surely the same: patience diff (Cohen 2003), that is equal ends, elements that
     both have once in a longest rising chain, and between two of these again (not without end: O(n log n) at each depth,
-    and 64 depths). Repeated elements hold nothing together.
+    and 16 depths). Repeated elements hold nothing together.
     """
     base = a if isinstance(a, Indexed) else Indexed(a)
     search = _Search(base, b if isinstance(b, list) else list(b), -1 if only_unique else budget)
@@ -98,7 +100,7 @@ class _Search:
     def __init__(self, base: Indexed, b: list[Any], left: int) -> None:
         self.base, self.a, self.b = base, base.elements, b
         self.left = left  # of the budget; below zero from the start: unique elements alone
-        self.looks = 64 * (len(self.a) + len(b))  # elements to look at in stretches within stretches
+        self.looks = 16 * (len(self.a) + len(b))  # elements to look at in stretches within stretches
         self.found: list[Run] = []
 
     def runs(self) -> list[Run]:
@@ -137,9 +139,11 @@ class _Search:
     def longest(self, i: int, to_i: int, j: int, to_j: int) -> bool:
         """A longest common subsequence of a stretch, if that is within the budget."""
         stretch, size = (i, to_i, j, to_j), to_i - i + to_j - j
-        if self.near(stretch, isqrt(size // 32)) if size > _LONG else self.in_step(stretch):  # without a table of all
+        if (
+            self.near(stretch, min(isqrt(size // 32), _NEAR)) if size > _LONG else self.in_step(stretch)
+        ):  # without a table of all
             return True
-        if self.rising(*stretch) or self.near(stretch, isqrt(size)):
+        if self.rising(*stretch) or self.near(stretch, min(isqrt(size), _NEAR)):
             return True
         a, b = self.a[i:to_i], self.b[j:to_j]
         in_a, in_b = Counter(a), Counter(b)

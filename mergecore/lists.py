@@ -29,7 +29,7 @@ Opening: TypeAlias = Callable[[Rule, Path, Sides], Any]
 def open_list(walk: Walk, rule: Rule, path: Path, sides: Sides, by: tuple[str, str] | None = None) -> Any:
     """A list by element: changes overlap only where they touch the same element of the base."""
     mark = walk.mark()
-    was = sides.base if shape(sides.base) is shape(sides.ours) else []
+    was = _row(sides)
     base, ours, theirs = lists = Sides(was, sides.ours, sides.theirs)
     plain = is_plain(walk.asked.kinds, *lists)
     known = lists if plain else lists.each(lambda side: [identity(x) for x in side])
@@ -47,6 +47,8 @@ def open_list(walk: Walk, rule: Rule, path: Path, sides: Sides, by: tuple[str, s
             untouched = region._replace(stop=region.start, ours_did=(), theirs_did=())
             merged += _elements(walk, rule, path, lists, untouched, mine, other, plain)
             value = _unsearched(walk, rule, path, region, Sides(*region.of(*lists)))
+            if shape(value) not in (list, tuple) and value is not UNSET:
+                raise AnswerError(f"{value!r} is no list of elements", (*path, Slice(region.start, region.stop)))
             merged += [] if value is UNSET else value
         else:
             if plain:
@@ -90,7 +92,7 @@ def _unsearched(walk: Walk, rule: Rule, path: Path, region: Region, sides: Sides
 
 def open_keyed(walk: Walk, names: tuple[str, ...], rule: Rule, path: Path, sides: Sides) -> Any:
     """A list by the keys of its members, which are apart from their order."""
-    was = sides.base if shape(sides.base) is shape(sides.ours) else ()
+    was = _row(sides)
     members = Sides(was, sides.ours, sides.theirs).each(lambda side: _members_by_key(side, names))
     called = ("the base", *walk.asked.names)
     if odd := sorted(f"in {side}, {found}" for found, side in zip(members, called) if isinstance(found, str)):
@@ -99,6 +101,7 @@ def open_keyed(walk: Walk, names: tuple[str, ...], rule: Rule, path: Path, sides
     merged = []
     for key in walk.order(rule, path, members.each(list)):
         at = (*path, key)
+        walk.settled_paths.update((*at, name) for name in names)  # both have that key
         value = walk.node(rule.child(key), at, members.below(key))
         if value is UNSET:
             continue
@@ -167,14 +170,36 @@ def _members_by_key(side: Any, names: tuple[str, ...]) -> dict[Any, Any] | str:
         fields = as_map(member)
         if fields is None:
             return f"element {i} is no object with a key"
-        values = tuple(fields.get(name) for name in names)
+        values = tuple(None if (value := fields.get(name)) is UNSET else value for name in names)
         for name, value in zip(names, values):
             if value is None:
                 return f"the key {name!r} is missing in element {i}"
-            if isinstance(value, (bool, tuple)) or shape(value) in (list, dict, set) or value != value:
-                return f"element {i} has the {name!r} {value!r}, which is no key"
+            if not _is_key(value):
+                return f"element {i} has a {type(value).__name__} as {name!r}, which is no key"
         key = values if len(names) > 1 else values[0]
         if key in members:
-            return f"the key {key!r} is there twice"
+            return f"the key {_brief(key)} is there twice"
         members[key] = member
     return members
+
+
+def _is_key(value: Any) -> bool:
+    """Whether a value tells an object: hashable, equal to itself, no boolean and no container."""
+    if isinstance(value, (bool, tuple, frozenset)) or shape(value) in (list, dict, set) or as_map(value) is not None:
+        return False
+    try:
+        return hash(value) is not None and bool(value == value)
+    except Exception:  # its own code
+        return False
+
+
+def _brief(key: Any) -> str:
+    try:
+        return repr(key)
+    except ValueError:  # sys.get_int_max_str_digits()
+        return "a number too long to show"
+
+
+def _row(sides: Sides) -> Any:
+    """The base of two lists, if it is a list, or a tuple, itself."""
+    return sides.base if shape(sides.base) in (list, tuple) else []

@@ -89,6 +89,7 @@ class Diff:
         self.blocks = changes(base, side)
         self.alike = alike
         self.side = side
+        self.pairs = _PAIRS
         self.unmatched = {base.elements[i] for block in self.blocks for i in range(block.start, block.stop)}
 
     def edits(self, blocks: Sequence[Block], start: int, stop: int, at: int) -> Edits:
@@ -118,8 +119,10 @@ class Diff:
     def changed(self, block: Block) -> list[tuple[int, int]]:
         """Of what does not match, the pairs in order that have the most in common together; none of a large block."""
         start, stop, at, to, _ = block
-        if self.alike is None or not 0 < (stop - start) * (to - at) <= _BLOCK:
+        pairs_here = (stop - start) * (to - at)
+        if self.alike is None or not 0 < pairs_here <= min(_BLOCK, self.pairs):
             return []
+        self.pairs -= pairs_here
         there = [j for j in range(at, to) if self.side[j] not in self.unmatched]
         score = {(i, j): self.alike(i, j) for i in range(start, stop) for j in there}
         best = defaultdict[tuple[int, int], float](float)  # of what is left from here on
@@ -142,7 +145,8 @@ class Diff:
 
 Alike: TypeAlias = Callable[[int, int], float]
 
-_BLOCK = 4096  # pairs of elements that are compared one by one, at most
+_BLOCK = 4096  # pairs of elements that are compared one by one, at most: in a block, and in all
+_PAIRS = 1 << 19
 
 
 def supersequence(a: Sequence[Hashable], b: Sequence[Hashable]) -> list[tuple[int | None, int | None]]:

@@ -55,11 +55,13 @@ def _by_words(a: list[str], b: list[str]) -> list[Block]:
     blocks: list[Block] = []
     i = j = x = y = 0  # how much is told, in pieces and in words
     searched = True
-    for block in (*changes([a[i] for i in xs], [b[j] for j in ys]), Block(len(xs), len(xs), len(ys), len(ys))):
+    end = Block(len(xs), len(xs), len(ys), len(ys))
+    for block in (*changes([a[i] for i in xs], [b[j] for j in ys]), end):
         for to_i, to_j in zip(xs[x : block.start], ys[y : block.at]):
             blocks += _between(a, i, to_i, b, j, to_j, searched)
             i, j, searched = to_i + 1, to_j + 1, True
-        x, y, searched = block.stop, block.to, block.searched
+        x, y = block.stop, block.to
+        searched = searched if block is end else block.searched
     return blocks + _between(a, i, len(a), b, j, len(b), searched)
 
 

@@ -6,6 +6,7 @@ Imports ``annotations``, ``errors``, ``paths``, ``policy``, ``records``, ``strat
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Mapping
 from typing import Any, Generic, TypeAlias, TypeVar, overload
 
@@ -56,10 +57,16 @@ class Merged(Generic[T]):
             raise AnswerError("answers are a mapping: {path: answer}")
         questions = {c.path: c for c in self.conflicts}
         open_below = {c.path[:n] for c in self.conflicts for n in range(len(c.path) + 1)}
-        spelled = {format_path(path): path for path in open_below}  # a key of several fields has no other text
+        spelled: dict[str, list[Path]] = {}  # some keys have no text that could be read back
+        for path in open_below:
+            with contextlib.suppress(ValueError):  # sys.get_int_max_str_digits()
+                spelled.setdefault(format_path(path), []).append(path)
         given: dict[Path, Any] = {}
         for text, answer in answers.items():
-            path = spelled[text] if isinstance(text, str) and text in spelled else _path(text)
+            meant = spelled.get(text, []) if isinstance(text, str) else []
+            if len(meant) > 1:
+                raise AnswerError(f"{text!r} is the text of {len(meant)} paths: give the path itself, a tuple")
+            path = meant[0] if meant else _path(text)
             if path not in open_below:
                 listed = ", ".join(format_path(c.path) or "the record, ()" for c in self.conflicts) or "nothing"
                 raise AnswerError(f"no question is open there; open: {listed}", path)
@@ -152,7 +159,7 @@ def merge(
     stays open, and one side, chosen for the whole merge, is shown.
 
     Neither raises on conflicts nor changes its inputs. Raises ``InvalidInput``, ``TooDeep``, ``PolicyError`` and
-    ``StrategyError``. Linear in the size of the values for each level of nesting; lists cost what ``sequence.match``
+    ``StrategyError``. Linear in the size of the values for each level of nesting; lists cost what ``diff.changes``
     says.
     """
     names = _names(names)

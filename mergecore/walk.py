@@ -67,6 +67,7 @@ class Walk:
         self.verdicts = verdicts
         self.conflicts: list[Conflict] = []
         self.ours_first: bool | None = None
+        self.settled_paths: set[Path] = set()  # of fields that are not asked about: the keys of keyed members
         self.spelled: dict[int, str] = {}  # strategies, which the rules keep alive
 
     def node(self, rule: Rule, path: Path, sides: Sides, unit: bool = False) -> Any:
@@ -81,6 +82,8 @@ class Walk:
             return ours
         if (ours_kept or theirs_kept) and not self.alike(sides):
             return self.respelled(sides, ours_kept, theirs_kept)
+        if path in self.settled_paths:
+            return larger(ours, theirs)
         if equal(ours, theirs) and (ours is UNSET or self.asked.sides.base is UNSET):
             return self.agreed(path, sides)
         if ours is UNSET or theirs is UNSET:

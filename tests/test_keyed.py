@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from decimal import Decimal
 from typing import Annotated, Any
 
 import msgspec
@@ -205,9 +206,12 @@ def test_an_answer_about_a_member_is_a_member_with_its_key(answer: Any, says: st
         ([{"text": "x"}], "the key 'id' is missing in element 1"),
         ([{"id": None, "text": "x"}], "the key 'id' is missing in element 1"),
         ([{"id": "a", "text": "x"}], "the key 'a' is there twice"),
-        ([{"id": [1], "text": "x"}], "element 1 has the 'id' [1], which is no key"),
-        ([{"id": True, "text": "x"}], "element 1 has the 'id' True, which is no key"),
-        ([{"id": float("nan"), "text": "x"}], "element 1 has the 'id' nan, which is no key"),
+        ([{"id": [1], "text": "x"}], "element 1 has a list as 'id', which is no key"),
+        ([{"id": True, "text": "x"}], "element 1 has a bool as 'id', which is no key"),
+        ([{"id": float("nan"), "text": "x"}], "element 1 has a float as 'id', which is no key"),
+        ([{"id": bytearray(b"a"), "text": "x"}], "element 1 has a bytearray as 'id', which is no key"),
+        ([{"id": Decimal("sNaN"), "text": "x"}], "element 1 has a Decimal as 'id', which is no key"),
+        ([{"id": frozenset("ab"), "text": "x"}], "element 1 has a frozenset as 'id', which is no key"),
         (["x"], "element 1 is no object with a key"),
     ],
 )
@@ -350,6 +354,21 @@ def test_a_character_is_never_split() -> None:
     assert by(text("char"), "a b c", f"a {family} c", "a b c!").unwrap() == f"a {family} c!"
 
 
+def test_a_key_is_not_asked_of_the_strategy() -> None:
+    """Both inserted it, and counts are summed: but not keys."""
+    base = [{"id": 2, "n": 0}]
+    ours, theirs = [*base, {"id": 1, "n": 5}], [*base, {"id": 1, "n": 7}]
+    merged = by_id(base, ours, theirs, policy=Policy(default=keyed("id") | counter | lww))
+    assert merged.unwrap() == [*base, {"id": 1, "n": 12}]
+
+
+def test_a_base_that_is_a_tuple_is_a_base_of_lists() -> None:
+    """What one side deleted does not come back."""
+    for how in (three_way(), keyed("id")):
+        base, ours, theirs = members("abc"), members("ab"), members("abcd")
+        assert merge(tuple(base), ours, theirs, policy=Policy(default=how)).value == members("abd")
+
+
 def test_without_a_base_and_of_what_is_no_text_it_passes() -> None:
     """Whether the whole record has none, or the field."""
     assert by(text(), UNSET, "a\n", "b\n").conflicts[0].reason == "text needs a base"
@@ -390,3 +409,9 @@ def test_past_the_budget_a_stretch_that_both_changed_is_open_whatever_the_strate
     assert merged.resolve({f"[{start}:{stop}]": [1, 2]}).unwrap()[-2:] == [2, 9]
     assert merged.resolve({f"[{start}:{stop}]": UNSET}).unwrap()[-1:] == [9]
     assert by(three_way(), base, ours, base).unwrap() == ours
+    for wrong in (5, None, "ab", {"x": 1}):
+        with pytest.raises(AnswerError, match="is no list of elements"):
+            merged.resolve({f"[{start}:{stop}]": wrong})
+    words = [" ".join("abc"[n] for n in side) for side in (base, ours, theirs)]
+    of_words = by(text("word") | lww, *(f"p {w} {n}" for n, w in enumerate(words)), at=(1, 2))
+    assert [c.reason for c in of_words.conflicts] == ["too much changed to find out what corresponds to what"]
