@@ -15,7 +15,7 @@ from math import isqrt
 from operator import lt, sub
 from typing import Any, NamedTuple, TypeAlias
 
-__all__ = ["BUDGET", "Block", "Indexed", "changes"]
+__all__ = ["BUDGET", "Block", "Indexed", "changes", "trimmed"]
 
 BUDGET = 1 << 19
 """Units of work that one comparison may take: a pair of equal elements, or 4,096 cells of the matrix of both sequences.
@@ -90,6 +90,9 @@ def changes(
     return blocks
 
 
+Stretch: TypeAlias = tuple[int, int, int, int]
+"""``a[i:to_i]`` and ``b[j:to_j]``, as ``(i, to_i, j, to_j)``."""
+
 Run: TypeAlias = tuple[int, int, int]
 """``a[i:i + n]`` equals ``b[j:j + n]``, as ``(i, j, n)``; of no elements where the search was given up."""
 
@@ -108,13 +111,16 @@ class _Search:
         exact = self.left >= 0
         todo = [(0, len(self.a), 0, len(self.b))]
         while todo:
-            i, to_i, j, to_j = self.trimmed(*todo.pop())
+            from_i, end_i, from_j, end_j = todo.pop()
+            stretch = i, to_i, j, to_j = trimmed(self.a, from_i, end_i, self.b, from_j, end_j)
+            ends = (from_i, from_j, i - from_i), (to_i, to_j, end_i - to_i)
+            self.found += [run for run in ends if run[2]]
             if i == to_i or j == to_j or to_i - i == to_j - j == 1:
                 continue
-            if exact and self.looks > 0 and self.longest(i, to_i, j, to_j):
+            if exact and self.looks > 0 and self.longest(stretch):
                 continue
             self.looks -= to_i - i + to_j - j
-            anchors = self.unique(i, to_i, j, to_j) if self.looks > 0 else []
+            anchors = self.unique(stretch) if self.looks > 0 else []
             if not anchors and exact:
                 self.found.append((i, j, 0))
             self.found += anchors
@@ -126,24 +132,12 @@ class _Search:
         self.found.sort()
         return self.found
 
-    def trimmed(self, i: int, to_i: int, j: int, to_j: int) -> tuple[int, int, int, int]:
-        """A stretch without its equal ends."""
-        if head := _common(self.a, i, to_i, self.b, j, to_j):
-            self.found.append((i, j, head))
-            i, j = i + head, j + head
-        if tail := _common_end(self.a, i, to_i, self.b, j, to_j):
-            to_i, to_j = to_i - tail, to_j - tail
-            self.found.append((to_i, to_j, tail))
-        return i, to_i, j, to_j
-
-    def longest(self, i: int, to_i: int, j: int, to_j: int) -> bool:
+    def longest(self, stretch: Stretch) -> bool:
         """A longest common subsequence of a stretch, if that is within the budget."""
-        stretch, size = (i, to_i, j, to_j), to_i - i + to_j - j
-        if (
-            self.near(stretch, min(isqrt(size // 32), _NEAR)) if size > _LONG else self.in_step(stretch)
-        ):  # without a table of all
-            return True
-        if self.rising(*stretch) or self.near(stretch, min(isqrt(size), _NEAR)):
+        i, to_i, j, to_j = stretch
+        size = to_i - i + to_j - j
+        quickly = self.near(stretch, min(isqrt(size // 32), _NEAR)) if size > _LONG else self.in_step(stretch)
+        if quickly or self.rising(stretch) or self.near(stretch, min(isqrt(size), _NEAR)):
             return True
         a, b = self.a[i:to_i], self.b[j:to_j]
         in_a, in_b = Counter(a), Counter(b)
@@ -159,7 +153,7 @@ class _Search:
         self.found += [(left_a[x], left_b[y], 1) for x, y in common]
         return True
 
-    def in_step(self, stretch: tuple[int, int, int, int]) -> bool:
+    def in_step(self, stretch: Stretch) -> bool:
         """Side by side, and after a difference on from the next two that are equal, if not much differs.
 
         That is longest if nothing of ``b`` that is left over is in ``a`` at all.
@@ -190,7 +184,7 @@ class _Search:
         self.found += runs
         return True
 
-    def near(self, stretch: tuple[int, int, int, int], most: int) -> bool:
+    def near(self, stretch: Stretch, most: int) -> bool:
         """Myers's greedy search, if the distance is at most ``most``."""
         a, b = self.a, self.b
         i, to_i, j, to_j = stretch
@@ -213,8 +207,9 @@ class _Search:
                     return True
         return False
 
-    def rising(self, i: int, to_i: int, j: int, to_j: int) -> bool:
+    def rising(self, stretch: Stretch) -> bool:
         """Of what the second sequence does not repeat, a longest chain in which the places rise on both sides."""
+        i, to_i, j, to_j = stretch
         b = self.b[j:to_j]
         where = dict(zip(b, range(j, to_j)))
         if len(where) < len(b):
@@ -228,8 +223,9 @@ class _Search:
             self.found += [(*pairs[k], 1) for k in _rising([y for _, y in pairs])]
         return True
 
-    def unique(self, i: int, to_i: int, j: int, to_j: int) -> list[Run]:
-        """What both stretches have once, in a longest rising chain."""
+    def unique(self, stretch: Stretch) -> list[Run]:
+        """What both sequences have once there, in a longest rising chain."""
+        i, to_i, j, to_j = stretch
         a, b = _once(self.a[i:to_i], i), _once(self.b[j:to_j], j)
         xs, ys = [x for element, x in a.items() if element in b], [b[element] for element in a if element in b]
         if not all(map(lt, ys, islice(ys, 1, None))):
@@ -245,6 +241,14 @@ def _runs(i: int, places: list[int]) -> list[Run]:
     cuts = [x for x, step in enumerate(map(sub, islice(places, 1, None), places), 1) if step != 1]
     spans = zip((0, *cuts), (*cuts, len(places)))
     return [(i + x, places[x], to - x) for x, to in spans if places[x] >= 0]
+
+
+def trimmed(a: list[Any], i: int, to_i: int, b: list[Any], j: int, to_j: int) -> Stretch:
+    """A stretch without its equal ends."""
+    head = _common(a, i, to_i, b, j, to_j)
+    i, j = i + head, j + head
+    tail = _common_end(a, i, to_i, b, j, to_j)
+    return i, to_i - tail, j, to_j - tail
 
 
 def _common(a: list[Any], i: int, to_i: int, b: list[Any], j: int, to_j: int) -> int:

@@ -15,7 +15,7 @@ from .paths import Path, Slice
 from .policy import Rule
 from .sequence import Diff, Region, regions
 from .strategies import Pass
-from .texts import Unit, changes_of, split
+from .texts import Unit, regions_of, split
 from .values import UNSET, Sides, as_map, equal, identity, is_plain, shape
 
 if TYPE_CHECKING:
@@ -119,8 +119,7 @@ def opening_of_text(walk: Walk, unit: Unit, rule: Rule, sides: Sides) -> Opening
     if type(sides.base) is not str:
         return Pass("text needs a base")
     was, mine, other = pieces = [split(side, unit) for side in sides]
-    index = Indexed(was)
-    found = list(regions(len(was), changes_of(index, mine, unit), changes_of(index, other, unit)))
+    found = regions_of(was, mine, other, unit)
     if len(found) == 1 and not found[0].ahead and found[0].searched:
         return Pass(f"the {unit}s overlap")
     return partial(_open_text, walk, unit, pieces, found)

@@ -87,13 +87,11 @@ class _Demands(Generic[K]):
             back = [any(self.before(stretches[at][0], stretches[x][0]) for x in group) for group in groups]
             first = back.index(True) if True in back else len(groups)  # all from there on cannot be told apart
             groups[first:] = [sorted([at, *chain(*groups[first:])])]
-        return [
-            part
-            for group in groups
-            for part in (
-                _single(stretches[group[0]]) if len(group) == 1 else [[*chain(*map(stretches.__getitem__, group))]]
-            )
-        ]
+        parts: list[list[K]] = []
+        for group in groups:
+            keys = [key for at in group for key in stretches[at]]
+            parts += _single(keys) if len(group) == 1 else [keys]
+        return parts
 
     def beside(self, x: K, y: K) -> bool:
         """Whether y, next to x in mine, is next to it in the other orders, too."""

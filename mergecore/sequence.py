@@ -89,7 +89,7 @@ class Diff:
         self.blocks = changes(base, side)
         self.alike = alike
         self.side = side
-        self.pairs = _PAIRS
+        self.pairs_left = _PAIRS
         self.unmatched = {base.elements[i] for block in self.blocks for i in range(block.start, block.stop)}
 
     def edits(self, blocks: Sequence[Block], start: int, stop: int, at: int) -> Edits:
@@ -120,9 +120,9 @@ class Diff:
         """Of what does not match, the pairs in order that have the most in common together; none of a large block."""
         start, stop, at, to, _ = block
         pairs_here = (stop - start) * (to - at)
-        if self.alike is None or not 0 < pairs_here <= min(_BLOCK, self.pairs):
+        if self.alike is None or not 0 < pairs_here <= min(_BLOCK, self.pairs_left):
             return []
-        self.pairs -= pairs_here
+        self.pairs_left -= pairs_here
         there = [j for j in range(at, to) if self.side[j] not in self.unmatched]
         score = {(i, j): self.alike(i, j) for i in range(start, stop) for j in there}
         best = defaultdict[tuple[int, int], float](float)  # of what is left from here on

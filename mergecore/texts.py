@@ -11,10 +11,10 @@ import unicodedata
 from collections.abc import Iterator, Sequence
 from typing import Literal, NamedTuple, TypeAlias
 
-from .diff import Block, Indexed, changes
+from .diff import Block, Indexed, changes, trimmed
 from .sequence import Region, regions
 
-__all__ = ["UNITS", "Style", "Unit", "changes_of", "marked", "split"]
+__all__ = ["UNITS", "Style", "Unit", "marked", "regions_of", "split"]
 
 Unit: TypeAlias = Literal["line", "word", "char"]
 UNITS: tuple[Unit, ...] = ("line", "word", "char")
@@ -36,7 +36,13 @@ def split(text: str, unit: Unit) -> list[str]:
     return _graphemes(text) if not text.isascii() or "\r" in text else list(text)
 
 
-def changes_of(base: Indexed, side: list[str], unit: Unit) -> list[Block]:
+def regions_of(base: list[str], ours: list[str], theirs: list[str], unit: Unit) -> list[Region]:
+    """What two sides changed of the pieces of a text."""
+    index = Indexed(base)
+    return list(regions(len(base), *(_changes(index, side, unit) for side in (ours, theirs))))
+
+
+def _changes(base: Indexed, side: list[str], unit: Unit) -> list[Block]:
     """What changed from one list of pieces to another.
 
     Of lines by patience, as git judges. Of words, all words that the two share are matched (a longest common
@@ -67,10 +73,7 @@ def _by_words(a: list[str], b: list[str]) -> list[Block]:
 
 def _between(a: list[str], i: int, to_i: int, b: list[str], j: int, to_j: int, searched: bool) -> list[Block]:
     """What is different between two matched words, without equal ends."""
-    while i < to_i and j < to_j and a[i] == b[j]:
-        i, j = i + 1, j + 1
-    while i < to_i and j < to_j and a[to_i - 1] == b[to_j - 1]:
-        to_i, to_j = to_i - 1, to_j - 1
+    i, to_i, j, to_j = trimmed(a, i, to_i, b, j, to_j)
     return [Block(i, to_i, j, to_j, searched)] if i < to_i or j < to_j else []
 
 
@@ -184,12 +187,8 @@ def marked(
     ``names``, in the order of the conflict: ours, base, theirs.
     """
     sides = was, mine, other = [split(text, "line") for text in (base, ours, theirs)]
-    index = Indexed(was)
-    found = [
-        hunk
-        for region in regions(len(was), *(changes_of(index, side, "line") for side in (mine, other)))
-        if (hunk := _hunk(region, mine, other)) is not None
-    ]
+    hunks = (_hunk(region, mine, other) for region in regions_of(was, mine, other, "line"))
+    found = [hunk for hunk in hunks if hunk is not None]
     if style == "merge":
         found = _together([small for hunk in found for small in _narrowed(hunk, mine, other)], mine)
     elif style == "zdiff3":
@@ -238,7 +237,7 @@ def _narrowed(hunk: _Hunk, ours: Sequence[str], theirs: Sequence[str]) -> Iterat
     if hunk.by != "both" or i == to_i or j == to_j:
         yield hunk
         return
-    differ = changes_of(Indexed(ours[i:to_i]), list(theirs[j:to_j]), "line")
+    differ = _changes(Indexed(ours[i:to_i]), list(theirs[j:to_j]), "line")
     if not differ:
         yield hunk._replace(by="same")
     for x, to_x, y, to_y, _ in differ:
@@ -257,15 +256,11 @@ def _together(found: Sequence[_Hunk], ours: Sequence[str]) -> list[_Hunk]:
     return joined
 
 
-def _trimmed(hunk: _Hunk, ours: Sequence[str], theirs: Sequence[str]) -> _Hunk:
+def _trimmed(hunk: _Hunk, ours: list[str], theirs: list[str]) -> _Hunk:
     """A conflict without the lines that both sides begin and end with."""
     if hunk.by != "both":
         return hunk
-    _, _, _, i, to_i, j, to_j = hunk
-    while i < to_i and j < to_j and ours[i] == theirs[j]:
-        i, j = i + 1, j + 1
-    while i < to_i and j < to_j and ours[to_i - 1] == theirs[to_j - 1]:
-        to_i, to_j = to_i - 1, to_j - 1
+    i, to_i, j, to_j = trimmed(ours, hunk.ours, hunk.ours_to, theirs, hunk.theirs, hunk.theirs_to)
     return hunk._replace(ours=i, ours_to=to_i, theirs=j, theirs_to=to_j)
 
 

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from test_sequence import longest
 
 from mergecore.diff import Block, Indexed
-from mergecore.texts import UNITS, Unit, changes_of, marked, split
+from mergecore.texts import UNITS, Unit, _changes, marked, split
 
 AWKWARD = st.text(
     st.sampled_from("aé_1 \t\r\n.,\u0301\u200d\ufe0f\u1100\u1161\u11a8가각\u0e33नम\u094dस\u093f日本カ\ufeff\u2028\x0b")
@@ -85,7 +85,7 @@ def test_all_words_are_matched_that_can_be(base: str, side: str) -> None:
     """As many as the longest common subsequence of words has; and what is matched between words is equal, too."""
     a, b = split(base, "word"), split(side, "word")
     count = i = j = 0
-    for start, stop, at, to, searched in (*changes_of(Indexed(a), b, "word"), Block(len(a), len(a), len(b), len(b))):
+    for start, stop, at, to, searched in (*_changes(Indexed(a), b, "word"), Block(len(a), len(a), len(b), len(b))):
         assert a[i:start] == b[j:at] and searched
         count, i, j = count + sum(piece.isalnum() for piece in a[i:start]), stop, to
     assert count == longest([piece for piece in a if piece.isalnum()], [piece for piece in b if piece.isalnum()])
