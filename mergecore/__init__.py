@@ -5,8 +5,20 @@
 {'title': 'oat milk', 'qty': 2}
 """
 
-from .clock import Timestamp
-from .errors import AnswerError, InvalidInput, MergeConflict, MergeError, PolicyError, StrategyError, TooDeep
+from .clock import Clock, Timestamp
+from .errors import (
+    AnswerError,
+    ClockDrift,
+    InvalidInput,
+    MergeConflict,
+    MergeError,
+    PolicyError,
+    RecordDeleted,
+    SchemaMismatch,
+    StrategyError,
+    TooDeep,
+)
+from .history import Commit
 from .paths import ORDER, Slice, format_path
 from .policy import Policy
 from .strategies import (
@@ -33,6 +45,9 @@ from .strategies import (
 )
 from .threeway import Merged, merge
 from .values import UNSET
+from .vectors import VersionVector
+from .version import Version, join
+from .view import Lost
 from .walk import Verdict
 
 __all__ = [
@@ -40,21 +55,29 @@ __all__ = [
     "UNSET",
     "AnswerError",
     "Candidate",
+    "Clock",
+    "ClockDrift",
+    "Commit",
     "Conflict",
     "Context",
     "InvalidInput",
+    "Lost",
     "MergeConflict",
     "MergeError",
     "Merged",
     "Pass",
     "Policy",
     "PolicyError",
+    "RecordDeleted",
+    "SchemaMismatch",
     "Slice",
     "Strategy",
     "StrategyError",
     "Timestamp",
     "TooDeep",
     "Verdict",
+    "Version",
+    "VersionVector",
     "add_wins",
     "counter",
     "delete_wins",
@@ -62,6 +85,7 @@ __all__ = [
     "format_path",
     "fww",
     "group",
+    "join",
     "keep_both",
     "keyed",
     "largest",

@@ -15,10 +15,13 @@ if TYPE_CHECKING:
 
 __all__ = [
     "AnswerError",
+    "ClockDrift",
     "InvalidInput",
     "MergeConflict",
     "MergeError",
     "PolicyError",
+    "RecordDeleted",
+    "SchemaMismatch",
     "StrategyError",
     "TooDeep",
 ]
@@ -65,3 +68,17 @@ class StrategyError(MergeError):
 
 class AnswerError(MergeError, ValueError):
     """An answer for a path where no question is open, or of a type that the field does not take."""
+
+
+class ClockDrift(MergeError, ValueError):
+    """A stamp that came in lies too far in the future; the version that holds it was refused as a whole."""
+
+
+class RecordDeleted(MergeError):
+    """A deleted record is not edited: ``restore`` it first, or say what was looked at, ``put(base=)``."""
+
+
+class SchemaMismatch(MergeError):
+    """What is stored of a field is of another kind, or has another depth, than what it meets: neither is read as the
+    other.
+    """

@@ -28,6 +28,8 @@ Opening: TypeAlias = Callable[[Rule, Path, Sides], Any]
 
 def open_list(walk: Walk, rule: Rule, path: Path, sides: Sides, by: tuple[str, str] | None = None) -> Any:
     """A list by element: changes overlap only where they touch the same element of the base."""
+    if walk.asked.base_is == "contested":  # who left an element as it was may have chosen it
+        return walk.node(rule, path, sides, unit=True)
     mark = walk.mark()
     was = _row(sides)
     base, ours, theirs = lists = Sides(was, sides.ours, sides.theirs)
@@ -118,6 +120,8 @@ def opening_of_text(walk: Walk, unit: Unit, rule: Rule, sides: Sides) -> Opening
         return Pass(f"the {unit}s overlap")
     if type(sides.base) is not str:
         return Pass("text needs a base")
+    if walk.asked.base_is == "contested":
+        return Pass("the base was itself in conflict")
     was, mine, other = pieces = [split(side, unit) for side in sides]
     found = regions_of(was, mine, other, unit)
     if len(found) == 1 and not found[0].ahead and found[0].searched:

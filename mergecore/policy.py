@@ -40,6 +40,12 @@ DEFAULT = three_way() | lww
 
 _DELETES = (edit_wins, delete_wins, lww, keep_both)
 
+DEPTH = 2
+"""How many layers of writes a history keeps below its heads, where nobody says otherwise."""
+
+MAX_LAYERS = 255
+"""The largest ``depth`` of a history."""
+
 
 class Policy(msgspec.Struct, frozen=True, kw_only=True):
     """Which strategy decides which field. Immutable, hashable, compared by value.
@@ -53,6 +59,7 @@ class Policy(msgspec.Struct, frozen=True, kw_only=True):
             deletes=keep_both,                          # edit_wins, delete_wins, lww or keep_both
             deleted="deleted_at",                       # a column that, when set, means deleted
             unit="field",                               # "record": the whole record is one leaf, settled by default
+            depth=2,                                    # layers of bases that a history keeps below its heads
         )
 
     Paths are patterns: ``*`` and ``[]`` stand for any key and any element. What is not given is the model's own
@@ -65,6 +72,7 @@ class Policy(msgspec.Struct, frozen=True, kw_only=True):
     deletes: Strategy | None = None
     deleted: str | None = None
     unit: Literal["field", "record"] | None = None
+    depth: int | None = None
 
     def __post_init__(self) -> None:
         def put(name: str, value: Any) -> None:
@@ -82,6 +90,8 @@ class Policy(msgspec.Struct, frozen=True, kw_only=True):
             raise PolicyError(f'unit={self.unit!r}: unit is "field" or "record"')
         if self.deleted is not None and not (isinstance(self.deleted, str) and self.deleted):
             raise PolicyError(f"deleted={self.deleted!r}: deleted is the name of a column")
+        if self.depth is not None and not (type(self.depth) is int and 0 <= self.depth <= MAX_LAYERS):
+            raise PolicyError(f"depth={self.depth!r}: depth is a number of layers, from 0 to {MAX_LAYERS}")
 
     def __hash__(self) -> int:
         return hash(
@@ -92,6 +102,7 @@ class Policy(msgspec.Struct, frozen=True, kw_only=True):
                 self.deletes,
                 self.deleted,
                 self.unit,
+                self.depth,
             )
         )
 
@@ -180,7 +191,8 @@ class Rule:
 
     __slots__ = (
         "_at", "_children", "_default", "_depth", "_named", "_other", "_patterns", "_policies",
-        "by_field", "declared", "deleted", "deletes", "groups", "is_group", "own", "strategy", "type", "units", "whole",
+        "by_field", "declared", "deleted", "deletes", "depth", "groups", "is_group", "own", "strategy", "type",
+        "units", "whole",
     )  # fmt: skip
 
     type: Any
@@ -188,6 +200,7 @@ class Rule:
     strategy: Strategy
     own: bool
     deletes: Strategy
+    depth: int
     by_field: bool
     whole: bool
     is_group: bool
@@ -204,6 +217,7 @@ class Rule:
         self.deleted, self.groups, self.units = None, {}, ()
         if above is not None:
             self.deletes, self._default, self._policies = above.deletes, above._default, above._policies
+            self.depth = above.depth
         for name, value in given.items():
             setattr(self, name, value)
         self.declared = given.get("declared", self.type)
@@ -214,7 +228,11 @@ class Rule:
 
     def at(self, value: Any) -> Rule:
         """The rule for a value that stands here: of a union, or of ``Any``, the type that the value has."""
-        cls = type(value)
+        rule = self._at.get(type(value))
+        return self.of(type(value)) if rule is None else rule
+
+    def of(self, cls: type) -> Rule:
+        """The rule for a value of this class."""
         rule = self._at.get(cls)
         if rule is None:
             rule = self._at[cls] = self._narrow(cls)
@@ -243,6 +261,7 @@ class Rule:
                 rule._patterns = tuple(p for p in rule._patterns if p.members or p.rank[0] != _OWN)
             rule._default = _given(policy.default) or self._default
             rule.deletes = policy.deletes or self.deletes
+            rule.depth = self.depth if policy.depth is None else policy.depth
             rule.deleted = policy.deleted
             if not self.own:
                 rule.strategy = rule._default
@@ -308,15 +327,16 @@ class Rule:
             rule = self._children[step] = self._below(step, item_of(self.type) if declared is None else declared)
         return rule
 
-    def piece(self, kind: Any, unit: str = "") -> Rule:
+    def piece(self, kind: Any, unit: str = "", strategy: Strategy | None = None) -> Rule:
         """The rule for a piece of what stands here that is no field: a hunk of a text, the order of a keyed list.
 
-        ``unit`` is what the text was split by: not again, below.
+        ``unit`` is what the text was split by: not again, below. The strategy is that of the whole, unless given.
         """
-        units = (*self.units, unit)
+        strategy = self.strategy if strategy is None else strategy
         return Rule(
-            self, type=kind, strategy=self.strategy, own=True, units=units, _depth=self._depth + 1, _patterns=()
-        )
+            self, type=kind, strategy=strategy, own=True, units=(*self.units, unit), _depth=self._depth + 1,
+            _patterns=(),
+        )  # fmt: skip
 
     def _below(self, step: Step, kind: Any) -> Rule:
         here = [p._replace(steps=p.steps[1:]) for p in self._patterns if p.steps[0] == step or p.steps[0] is ANY]
@@ -364,6 +384,7 @@ def _compile(model: Any, policy: Policy | None, named: tuple[tuple[str, Policy],
     patterns += _patterns(given, _FIELDS)
     default = _given(given.default) or _given(own.default) or DEFAULT
     deleted = given.deleted or own.deleted
+    depth = next((d for d in (given.depth, own.depth) if d is not None), DEPTH)
     for p in patterns:
         _check(kind, p.steps[:-1] if p.members else p.steps)
     if deleted and fields_of(kind):
@@ -371,7 +392,7 @@ def _compile(model: Any, policy: Policy | None, named: tuple[tuple[str, Policy],
     return Rule(
         type=kind, strategy=default, own=False, deletes=given.deletes or own.deletes or keep_both, deleted=deleted,
         whole=(given.unit or own.unit) == "record", _default=default, _policies=dict(named), _patterns=patterns,
-        _depth=0,
+        depth=depth, _depth=0,
     )  # fmt: skip
 
 

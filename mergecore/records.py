@@ -26,6 +26,7 @@ from .paths import Path, parse_path
 
 __all__ = [
     "Field",
+    "as_row",
     "build",
     "convert",
     "fields_of",
@@ -160,7 +161,7 @@ def convert(value: Any, kind: Any, what: str, error: type[MergeError] = InvalidI
         return value
     try:
         if fields := fields_of(kind):
-            value = _row(value, fields)
+            value = as_row(value, fields)
         return _converted(value, kind, str_keys=True)
     except msgspec.ValidationError as wrong:
         hint = "; a record that does not exist is UNSET" if value is None and not path else ""
@@ -264,7 +265,7 @@ def unknown_keys(value: Any, raw: Any, path: tuple[Any, ...] = ()) -> list[tuple
     return found
 
 
-def _row(value: Any, fields: tuple[Field, ...]) -> Any:
+def as_row(value: Any, fields: tuple[Field, ...]) -> Any:
     """A row or an object with attributes as a dictionary by encoded name; SQL's 0 and 1 as booleans."""
     if isinstance(value, (str, bytes, int, float, list, tuple, type(None))):
         return value

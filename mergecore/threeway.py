@@ -1,21 +1,21 @@
 """``merge()``: two versions of a record and what both started from, and what the record is now.
 
-Imports ``annotations``, ``errors``, ``paths``, ``policy``, ``records``, ``strategies``, ``times``, ``values`` and
-``walk``.
+Imports ``annotations``, ``answers``, ``errors``, ``paths``, ``policy``, ``records``, ``strategies``, ``times``,
+``values`` and ``walk``.
 """
 
 from __future__ import annotations
 
-import contextlib
 from collections.abc import Mapping
 from typing import Any, Generic, TypeAlias, TypeVar, overload
 
 from .annotations import member_for
-from .errors import AnswerError, InvalidInput, MergeConflict
-from .paths import ByPath, Path, format_path, parse_path
+from .answers import read_answers
+from .errors import InvalidInput, MergeConflict
+from .paths import ByPath, Path
 from .policy import Policies, rule_for
 from .records import convert, is_record
-from .strategies import Candidate, Conflict
+from .strategies import Conflict
 from .times import Moment, Moments, times_of
 from .values import UNSET, Kinds, Sides, UnsetType, as_map, check_depth, check_value, same, shape
 from .walk import Question, Verdict, Walk
@@ -53,34 +53,7 @@ class Merged(Generic[T]):
         A path answers everything at or below it; what is left unanswered stays open. Raises ``AnswerError`` for a path
         where nothing is open, for a candidate of another conflict, and for a value that the field's type does not take.
         """
-        if not isinstance(answers, Mapping):
-            raise AnswerError("answers are a mapping: {path: answer}")
-        questions = {c.path: c for c in self.conflicts}
-        open_below = {c.path[:n] for c in self.conflicts for n in range(len(c.path) + 1)}
-        spelled: dict[str, list[Path]] = {}  # some keys have no text that could be read back
-        for path in open_below:
-            with contextlib.suppress(ValueError):  # sys.get_int_max_str_digits()
-                spelled.setdefault(format_path(path), []).append(path)
-        given: dict[Path, Any] = {}
-        for text, answer in answers.items():
-            meant = spelled.get(text, []) if isinstance(text, str) else []
-            if len(meant) > 1:
-                raise AnswerError(f"{text!r} is the text of {len(meant)} paths: give the path itself, a tuple")
-            path = meant[0] if meant else _path(text)
-            if path not in open_below:
-                listed = ", ".join(format_path(c.path) or "the record, ()" for c in self.conflicts) or "nothing"
-                raise AnswerError(f"no question is open there; open: {listed}", path)
-            if isinstance(answer, Candidate):
-                if path not in questions or answer not in questions[path].candidates:
-                    raise AnswerError(
-                        "this candidate is of another conflict; give one of this conflict's, or a value", path
-                    )
-                answer = answer.value
-            check_value(answer, "the answer")
-            given[path] = answer
-        for path in given:
-            if over := next((path[:n] for n in range(len(path)) if path[:n] in given), None):
-                raise AnswerError(f"is answered twice, here and at {format_path(over)}", path)
+        given = read_answers(self.conflicts, answers)
         found = {path: answer for path, answer in self._answers.items() if path not in given} | given
         return _merge(self._asked, found)
 
@@ -187,13 +160,6 @@ def _merge(asked: Question, answers: Mapping[Path, Any], verdicts: list[Verdict]
     walk = Walk(asked, answers, verdicts)
     value = walk.node(asked.rule, (), asked.sides)
     return Merged(value, tuple(walk.conflicts), asked, answers)
-
-
-def _path(text: str | Path) -> Path:
-    try:
-        return parse_path(text)
-    except ValueError as error:
-        raise AnswerError(str(error)) from None
 
 
 def _names(names: Any) -> tuple[str, str]:

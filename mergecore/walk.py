@@ -13,7 +13,7 @@ import contextlib
 import copy
 from collections.abc import Mapping, Sequence
 from functools import partial
-from typing import Any, TypeAlias
+from typing import Any, Literal, TypeAlias
 
 import msgspec
 
@@ -56,6 +56,9 @@ class Question(msgspec.Struct, frozen=True):
     names: tuple[str, str]
     at: tuple[Times, Times]
     kinds: Kinds
+    base_is: Literal["ancestor", "contested", "old"] = "ancestor"
+    """``contested``: in conflict itself; ``old``: not all that the sides have in common. No side yields to those for
+    looking unchanged."""
 
 
 class Walk:
@@ -66,6 +69,7 @@ class Walk:
         self.answers = answers
         self.verdicts = verdicts
         self.conflicts: list[Conflict] = []
+        self.yields = asked.base_is == "ancestor"
         self.ours_first: bool | None = None
         self.settled_paths: set[Path] = set()  # of fields that are not asked about: the keys of keyed members
         self.spelled: dict[int, str] = {}  # strategies, which the rules keep alive
@@ -75,7 +79,7 @@ class Walk:
         if path in self.answers:
             return self.answer(rule, path, sides)
         base, ours, theirs = sides
-        ours_kept, theirs_kept = equal(base, ours), equal(base, theirs)
+        ours_kept, theirs_kept = self.yields and equal(base, ours), self.yields and equal(base, theirs)
         if ours_kept and same(base, ours):
             return theirs
         if theirs_kept and same(base, theirs):
@@ -332,7 +336,7 @@ class Walk:
         """
         path = (*path, ORDER)
         first, second = sorted((keys.ours, keys.theirs), key=canonical)
-        groups = merge_order(keys.base, first, second)
+        groups = merge_order(keys.base if self.yields else [], first, second)
         spine = [key for group in groups for key in group]
         contested = {key: at for at, group in enumerate(groups) if len(group) > 1 for key in group}
         if contested:

@@ -1,0 +1,354 @@
+"""The states of fields: what everybody wrote, as sets that join.
+
+``History`` is the state of every field but of two kinds where something cheaper is exact in every topology:
+``PNCounter`` for ``counter``, ``ORSet`` for ``add_wins``. Joining is commutative, associative and idempotent, and knows
+no policy: what a state keeps depends on what was written alone. Values are plain (``wire.plain``). Imports ``clock``,
+``errors``, ``paths``, ``values``, ``vectors`` and ``wire``.
+"""
+
+from __future__ import annotations
+
+import decimal
+from collections.abc import Iterable, Mapping, Sequence
+from decimal import Decimal
+from typing import Any, ClassVar, NamedTuple, TypeAlias
+
+import msgspec
+
+from .clock import Timestamp
+from .errors import InvalidInput
+from .paths import Path
+from .values import UNSET, canonical, is_number
+from .vectors import VersionVector
+from .wire import pack
+
+__all__ = ["KINDS", "Commit", "History", "ORSet", "PNCounter", "State", "Write"]
+
+
+class Commit(msgspec.Struct, frozen=True):
+    """What one author changed in one record at one moment.
+
+    ``seen`` is all of the record that the author was looking at. A commit dominates another one when its ``seen``
+    covers the other's stamp: nothing else counts, not even being the same node's later edit (dotted version vectors,
+    Preguiça et al. 2012), since two clients of one server may write through it without having seen each other.
+    """
+
+    stamp: Timestamp
+    seen: VersionVector
+    by: str | None = None
+    """The person; a node is a device."""
+    paths: tuple[Path, ...] = ()
+    """The fields that it wrote, as far as a version still holds what was written."""
+
+
+class Write:
+    """One field's part of a commit.
+
+    ``based`` writes carry what their author was looking at: ``base``, its value; ``after``, the stamps of the heads
+    that it replaces (git's parents), ``None`` where only the value is known; ``contested``, whether that base was in
+    conflict. ``first`` is the stamp of the first write of the run that this one goes on with.
+    """
+
+    __slots__ = ("_key", "after", "base", "based", "commit", "contested", "first", "node", "seen", "stamp", "value")
+
+    def __init__(
+        self,
+        commit: Commit,
+        value: Any,
+        based: bool = False,
+        base: Any = UNSET,
+        after: tuple[Timestamp, ...] | None = None,
+        contested: bool = False,
+        first: Timestamp | None = None,
+    ) -> None:
+        self.commit, self.value = commit, value
+        self.based, self.base, self.after, self.contested = based, base, after, contested
+        self.stamp, self.seen, self.node = commit.stamp, commit.seen, commit.stamp.node
+        self.first = commit.stamp if first is None else first
+        self._key: bytes | None = None
+
+    @property
+    def key(self) -> bytes:
+        """All that it says but its stamp, as bytes: equal for equal writes."""
+        if self._key is None:
+            c = self.commit
+            said = [_flat(sorted(c.seen.values())), c.by, self.based, self.contested, self.first.millis]
+            said += [self.first.counter, None if self.after is None else _flat(self.after)]
+            self._key = pack(self.value) + pack(self.base) + pack(said)
+        return self._key
+
+    def dominates(self, other: Write) -> bool:
+        """Whether its author had seen the other."""
+        return self.seen.covers(other.stamp)
+
+    def has(self, stamp: Timestamp) -> bool:
+        """Whether a stamp lies in its past: it is its own, was seen, or is one of those that it replaced."""
+        return stamp == self.stamp or self.seen.covers(stamp) or (self.after is not None and stamp in self.after)
+
+    def __repr__(self) -> str:
+        return f"Write({self.stamp}, {self.value!r})"
+
+
+def _flat(stamps: Iterable[Timestamp]) -> list[Any]:
+    return [part for stamp in stamps for part in (stamp.millis, stamp.counter, stamp.node)]
+
+
+class History:
+    """The writes of a field: its heads, and ``depth`` layers of based writes below them, as common ancestors."""
+
+    __slots__ = ("_heads", "depth", "views", "writes")
+
+    kind: ClassVar[str] = "history"
+
+    def __init__(self, depth: int, writes: Iterable[Write] = ()) -> None:
+        self.depth = depth
+        self.writes: tuple[Write, ...] = tuple(sorted(pruned(list(writes), depth), key=_order))
+        self._heads: tuple[Write, ...] | None = None
+        self.views: dict[Any, Any] = {}
+        """What the field shows, by rule: kept by ``view``, since neither ever changes."""
+
+    @property
+    def heads(self) -> tuple[Write, ...]:
+        """The writes that no other write dominates, in stamp order."""
+        if self._heads is None:
+            self._heads = tuple(heads_of(self.writes))
+        return self._heads
+
+    def plus(self, write: Write) -> History:
+        """This history and one write more."""
+        return History(self.depth, (*self.writes, write))
+
+    def join(self, other: History, seen: VersionVector, other_seen: VersionVector) -> History:
+        """The union of both. Pruning commutes with it."""
+        if self is other or self.writes == other.writes:
+            return self
+        known = {(w.stamp, w.key): w for w in self.writes}
+        new = [w for w in other.writes if (w.stamp, w.key) not in known]
+        if not new:
+            return self
+        joined = History(self.depth, (*self.writes, *new))
+        for one in (self, other):  # views are kept with what has them
+            if len(joined.writes) == len(one.writes) and all(map(_alike, joined.writes, one.writes)):
+                return one
+        return joined
+
+    def stamps(self) -> list[Timestamp]:
+        """The stamps of what stands."""
+        return [head.stamp for head in self.heads]
+
+    def commits(self) -> list[Commit]:
+        """Who wrote what is still held."""
+        return [write.commit for write in self.writes]
+
+    @property
+    def key(self) -> Any:
+        """Equal for equal states."""
+        return self.depth, [(w.stamp, w.key) for w in self.writes]
+
+
+def _order(write: Write) -> tuple[Timestamp, Any, bytes]:
+    return write.stamp, canonical(write.value), write.key
+
+
+def _alike(one: Write, other: Write) -> bool:
+    return one is other or (one.stamp == other.stamp and one.key == other.key)
+
+
+def heads_of(writes: Sequence[Write]) -> list[Write]:
+    """Those that no other one of them dominates."""
+    if len(writes) < 2:
+        return list(writes)
+    return [w for w in writes if not any(o.seen.covers(w.stamp) for o in writes)]
+
+
+def pruned(writes: list[Write], depth: int) -> list[Write]:
+    """What a history keeps of writes: what is inside another's run goes, what is bare and dominated goes, and what lies
+    ``depth`` layers below the heads.
+
+    A layer is what has nothing above it when the layers before are taken off. A run counts as one node of the graph:
+    above a write stands every write of another run that has seen its ``first``.
+    """
+    if len(writes) < 2:
+        return writes
+    writes = [w for w in writes if not any(_inside_run(w, o) for o in writes)]
+    heads = heads_of(writes)
+    kept = {id(w) for w in heads}
+    rest = writes = [w for w in writes if w.based or id(w) in kept]
+    for _ in range(depth + 1):
+        top = {id(w) for w in rest if not any(_above(o, w) for o in rest)}
+        kept |= top
+        rest = [w for w in rest if id(w) not in top]
+        if not rest:
+            return writes
+    return [w for w in writes if id(w) in kept]
+
+
+def _inside_run(write: Write, run: Write) -> bool:
+    return run.based and run.node == write.node and run.first <= write.stamp < run.stamp and run.dominates(write)
+
+
+def _above(one: Write, write: Write) -> bool:
+    return one.seen.covers(write.first) and not (one.first == write.first and one.node == write.node)
+
+
+# ---------------------------------------------------------------------------------------------------- counters
+
+
+class Tally(NamedTuple):
+    """What one node counted: exact numbers, and what they were written as (``i`` int, ``d`` Decimal, ``f`` float)."""
+
+    stamp: Timestamp
+    plus: int | Decimal
+    minus: int | Decimal
+    written: str
+
+
+_EXACT = decimal.Context(prec=2000, traps=[decimal.Inexact, decimal.InvalidOperation], Emax=10**6, Emin=-(10**6))
+
+
+class PNCounter:
+    """Per node, what it added, what it took away, and the stamp of its last change (Shapiro et al. 2011).
+
+    Sums are exact: floats are kept as the decimals that they stand for, and rounded once, when they are shown.
+    """
+
+    __slots__ = ("tallies",)
+
+    kind: ClassVar[str] = "counter"
+
+    def __init__(self, tallies: Mapping[str, Tally] | None = None) -> None:
+        self.tallies: dict[str, Tally] = dict(tallies or {})
+
+    def value(self, nodes: Iterable[str] | None = None) -> Any:
+        """The sum of all changes (of those that some nodes made), ``UNSET`` where there were none."""
+        tallies = [t for node, t in self.tallies.items() if nodes is None or node in nodes]
+        if not tallies:
+            return UNSET
+        with decimal.localcontext(_EXACT):
+            total = sum((t.plus for t in tallies), 0) - sum((t.minus for t in tallies), 0)
+        written = {t.written for t in tallies}
+        if "f" in written:
+            return float(total)
+        return Decimal(total) if "d" in written else total
+
+    def count(self, stamp: Timestamp, base: Any, value: Any, path: Path) -> PNCounter:
+        """A change from ``base`` to ``value``. Raises ``InvalidInput`` for what is no finite number."""
+        base = 0 if base is UNSET else base
+        if not is_number(value) or not is_number(base):
+            raise InvalidInput(f"{value!r} is no number: this is a counter", path)
+        had = self.tallies.get(stamp.node, Tally(stamp, 0, 0, "i"))
+        try:
+            with decimal.localcontext(_EXACT):
+                change = _exact(value) - _exact(base)
+                plus, minus = had.plus + max(change, 0), had.minus + max(-change, 0)
+        except (decimal.DecimalException, OverflowError, ValueError):
+            raise InvalidInput(f"{value!r} cannot be counted exactly", path) from None
+        written = max(had.written, _written(value), key="idf".index)
+        return PNCounter({**self.tallies, stamp.node: Tally(stamp, plus, minus, written)})
+
+    def join(self, other: PNCounter, seen: VersionVector, other_seen: VersionVector) -> PNCounter:
+        """Of each node the later count."""
+        if self.tallies == other.tallies:
+            return self
+        joined = dict(self.tallies)
+        for node, tally in other.tallies.items():
+            joined[node] = max(joined.get(node, tally), tally)
+        return self if joined == self.tallies else PNCounter(joined)
+
+    def stamps(self) -> list[Timestamp]:
+        """The stamps of what stands."""
+        return [tally.stamp for tally in self.tallies.values()]
+
+    def commits(self) -> list[Commit]:
+        """A counter does not keep what its authors had seen."""
+        return [Commit(stamp, VersionVector()) for stamp in self.stamps()]
+
+    @property
+    def key(self) -> Any:
+        """Equal for equal states."""
+        return sorted(self.tallies.values())
+
+
+def _exact(number: Any) -> int | Decimal:
+    return Decimal(number) if isinstance(number, float) else number
+
+
+def _written(number: Any) -> str:
+    return "f" if isinstance(number, float) else "d" if isinstance(number, Decimal) else "i"
+
+
+# ---------------------------------------------------------------------------------------------------- sets
+
+
+class ORSet:
+    """A set by the stamps that added each element, and all stamps that touched it (an optimised OR-set, Bieniusa et al.
+    2012): who removes an element removes the additions that he had seen.
+    """
+
+    __slots__ = ("elements", "touched")
+
+    kind: ClassVar[str] = "set"
+
+    def __init__(
+        self,
+        touched: VersionVector | None = None,
+        elements: Mapping[bytes, tuple[Any, frozenset[Timestamp]]] | None = None,
+    ) -> None:
+        self.touched = VersionVector() if touched is None else touched
+        self.elements = dict(elements or {})
+
+    def value(self) -> Any:
+        """The elements; ``UNSET`` where nobody touched it."""
+        return {element for element, _ in self.elements.values()} if self.touched else UNSET
+
+    def change(self, stamp: Timestamp, base: Any, value: Any, looked_at: ORSet | None, path: Path) -> ORSet:
+        """A change from ``base`` to ``value``; of what was removed, the additions go that ``looked_at`` had (``None``:
+        all). Raises ``InvalidInput`` for what is no set.
+        """
+        base = set() if base is UNSET else base
+        if not isinstance(value, set) or not isinstance(base, set):
+            raise InvalidInput(f"{value!r} is no set: here elements are added and removed", path)
+        was, now = ({pack(x): x for x in side} for side in (base, value))
+        elements = dict(self.elements)
+        for key in was.keys() - now.keys():
+            if key in elements:
+                element, tags = elements.pop(key)
+                gone = tags if looked_at is None else looked_at.elements.get(key, (None, frozenset[Timestamp]()))[1]
+                if tags - gone:
+                    elements[key] = element, tags - gone
+        for key in now.keys() - was.keys():
+            tags = elements[key][1] if key in elements else frozenset()
+            elements[key] = now[key], tags | {stamp}
+        return ORSet(self.touched.plus(stamp), elements)
+
+    def join(self, other: ORSet, seen: VersionVector, other_seen: VersionVector) -> ORSet:
+        """What both have, and what one has that the other has not seen."""
+        if self is other or (self.touched == other.touched and self.elements == other.elements):
+            return self
+        joined = {}
+        for key in self.elements.keys() | other.elements.keys():
+            none: tuple[Any, frozenset[Timestamp]] = (UNSET, frozenset())
+            (mine, a), (theirs, b) = self.elements.get(key, none), other.elements.get(key, none)
+            tags = (a & b) | {t for t in a if not other_seen.covers(t)} | {t for t in b if not seen.covers(t)}
+            if tags:
+                joined[key] = (theirs if mine is UNSET else mine), tags
+        return ORSet(self.touched | other.touched, joined)
+
+    def stamps(self) -> list[Timestamp]:
+        """The stamps of what stands, removals too."""
+        return list(self.touched.values())
+
+    def commits(self) -> list[Commit]:
+        """A set does not keep what its authors had seen."""
+        return [Commit(stamp, VersionVector()) for stamp in self.stamps()]
+
+    @property
+    def key(self) -> Any:
+        """Equal for equal states."""
+        return sorted(self.touched.values()), [
+            (k, sorted(tags)) for k, (_, tags) in sorted(self.elements.items(), key=lambda item: item[0])
+        ]
+
+
+State: TypeAlias = History | PNCounter | ORSet
+KINDS: dict[str, type[History | PNCounter | ORSet]] = {s.kind: s for s in (History, PNCounter, ORSet)}

@@ -1,0 +1,489 @@
+"""``Version``: a record with its history; ``join()``: two of them, whatever the order.
+
+Replicas exchange what was written, never what was merged: a version is a set of writes, joining is their union, and
+the record shown is a function of the set. Imports ``clock``, ``codec``, ``errors``, ``history``, ``layout``, ``paths``,
+``policy``, ``reading``, ``records``, ``strategies``, ``values``, ``vectors``, ``view`` and ``writing``.
+"""
+
+from __future__ import annotations
+
+import os
+import uuid
+from collections.abc import Iterable, Mapping
+from functools import lru_cache
+from typing import Any, Generic, TypeVar, overload
+
+import msgspec
+
+from .clock import Clock, Timestamp
+from .codec import Stored, decode, encode
+from .errors import InvalidInput, PolicyError, RecordDeleted, SchemaMismatch
+from .history import Commit, History, State
+from .layout import has_invariant, slots_of
+from .paths import ByPath, Path, format_path, parse_path
+from .policy import Policies, Policy, Rule, rule_for
+from .reading import Binding, Mark, Reading, live_deletes
+from .records import is_record, origin
+from .strategies import Candidate, Conflict
+from .values import UNSET, same
+from .vectors import VersionVector
+from .view import Explanation, Lost, name_of, steps, view
+from .writing import Change, answered, changes_between, edited, leaves_of_record, own_leaves, rebased, written
+
+__all__ = ["Version", "join"]
+
+T = TypeVar("T")
+
+_EMPTY = VersionVector()
+
+
+class Version(Generic[T]):
+    """One immutable value: a record, and what is known of how it came to be.
+
+    ``Version.new`` starts a record; every writing method takes the ``Clock`` of the node that writes, and returns a new
+    version. A node's versions of one record form one line: edit the newest, under the store's lock.
+    """
+
+    __slots__ = ("_binding", "_bytes", "_fields", "_marks", "_read", "created", "id", "seen")
+
+    id: str
+    """A GUID, the same on every replica."""
+    created: Timestamp
+    seen: VersionVector
+    """All commits that are in this version. ``a.seen <= b.seen``: whoever has ``b`` learns nothing from ``a``."""
+
+    def __init__(self, stored: Stored, binding: Binding) -> None:
+        """Use ``Version.new`` and ``Version.decode``."""
+        self.id, self.created, self.seen = stored.id, stored.created, stored.seen
+        self._fields: Mapping[Path, State] = stored.fields
+        self._marks = stored.marks
+        self._binding = binding
+        self._read: Reading | None = None
+        self._bytes: bytes | None = None
+
+    @classmethod
+    def new(
+        cls, clock: Clock, record: T, *, id: str | None = None, by: str | None = None, policy: Policies | None = None
+    ) -> Version[T]:
+        """The first version of a record: an instance of a model, or a dictionary.
+
+        ``id`` is a GUID (UUIDv7, RFC 9562, unless given), ``by`` the person who writes. Raises ``InvalidInput`` for a
+        record that the model does not take, ``PolicyError``.
+        """
+        model = type(record) if is_record(type(record)) else None
+        return cls._start(clock, record, model, id, by, policy)
+
+    @classmethod
+    def _start(
+        cls, clock: Clock, record: Any, model: Any, id: str | None, by: str | None, policy: Policies | None
+    ) -> Version[T]:
+        if id is not None and not (isinstance(id, str) and id):
+            raise InvalidInput(f"id={id!r}: an id is a text that is not empty")
+        stamp = clock.tick()
+        new_id = str(_uuid7(stamp.millis)) if id is None else id
+        made: Version[T] = cls(Stored(new_id, stamp, _EMPTY, {}, ()), _bind(model, policy))
+        empty = Reading({}, (), made._binding)
+        changes = changes_between({}, leaves_of_record(empty, record), {}, empty)
+        return made._written(Commit(stamp, _EMPTY, _author(by)), changes)._checked()
+
+    @overload
+    @staticmethod
+    def decode(data: bytes, model: type[T], policy: Policies | None = None) -> Version[T]: ...
+    @overload
+    @staticmethod
+    def decode(data: bytes, model: str | None = None, policy: Policies | None = None) -> Version[dict[str, Any]]: ...
+    @staticmethod
+    def decode(data: bytes, model: Any = None, policy: Policies | None = None) -> Version[Any]:
+        """The version that ``encode`` made bytes of, read by a model and a policy (neither is in the bytes).
+
+        Without a model it is a schemaless document, whose record is a dictionary. Raises ``InvalidInput`` for bytes
+        that are none of a version: what is let in can be read, joined and written again.
+        """
+        return Version(decode(data), _bind(model, policy))
+
+    def encode(self) -> bytes:
+        """The version as bytes; equal versions give equal bytes, whatever model and policy they are read by."""
+        if self._bytes is None:
+            self._bytes = encode(Stored(self.id, self.created, self.seen, self._fields, self._marks))
+        return self._bytes
+
+    def __eq__(self, other: object) -> bool:
+        return self is other or (isinstance(other, Version) and self.encode() == other.encode())
+
+    def __hash__(self) -> int:
+        return hash((self.id, self.seen))
+
+    def __repr__(self) -> str:
+        return f"Version(id={self.id!r}, record={self.record!r}, conflicts={len(self.conflicts)}, seen={self.seen!r})"
+
+    def __reduce__(self) -> Any:
+        binding = self._binding
+        return _load, (self.encode(), binding.model, binding.policy)
+
+    # ---- reading
+
+    @property
+    def _reading(self) -> Reading:
+        if self._read is None:
+            self._read = Reading(self._fields, self._marks, self._binding).read()
+        return self._read
+
+    @property
+    def record(self) -> T:
+        """What the record is now: always a valid instance of the model, showing a candidate of each open conflict.
+
+        Of a deleted record, what it was. A new object each time: it may be changed, and ``put`` back.
+        """
+        return self._reading.fresh()  # type: ignore[no-any-return]
+
+    @property
+    def deleted(self) -> bool:
+        """Whether the record is deleted: no edit that its deletion had not seen is kept against it."""
+        return self._reading.is_deleted
+
+    @property
+    def conflicts(self) -> tuple[Conflict, ...]:
+        """The open questions, in the order of the record; ``()`` where there are none."""
+        return tuple(self._reading.conflicts)
+
+    @property
+    def lost(self) -> tuple[Lost, ...]:
+        """What concurrent writes lost, the same on every replica, until somebody who saw them writes the field."""
+        return tuple(self._reading.lost)
+
+    @property
+    def stamps(self) -> dict[str, Timestamp]:
+        """When each field was last written, by the text of its path."""
+        return {format_path(path): max(found) for path, state in self._fields.items() if (found := state.stamps())}
+
+    @property
+    def updated(self) -> Timestamp:
+        """The latest stamp of all."""
+        return max(self.seen.values())
+
+    @property
+    def commits(self) -> tuple[Commit, ...]:
+        """Who wrote what, oldest first, as far as it is still held. (Counters and sets keep stamps alone.)"""
+        found: dict[Any, tuple[Commit, list[Path]]] = {}
+        bare: list[tuple[Timestamp, Path]] = []
+        for mark in self._marks:
+            _entry(found, mark.commit).append(mark.path)
+        for path, state in sorted(self._fields.items(), key=lambda item: format_path(item[0])):
+            if isinstance(state, History):
+                for write in state.writes:
+                    _entry(found, write.commit).append(path)
+            else:
+                bare += [(stamp, path) for stamp in state.stamps()]
+        for stamp, path in bare:
+            known = [paths for commit, paths in found.values() if commit.stamp == stamp]
+            for paths in known or [_entry(found, Commit(stamp, _EMPTY))]:
+                paths.append(path)
+        made = [msgspec.structs.replace(c, paths=tuple(dict.fromkeys(paths))) for c, paths in found.values()]
+        return tuple(sorted(made, key=lambda commit: (commit.stamp, sorted(commit.seen.values()))))
+
+    def explain(self, path: str | Path) -> Explanation:
+        """Why a field shows what it shows: its heads, the base of each step and why that one, what decided, what lost.
+
+        Raises ``InvalidInput`` for a path that is no field's.
+        """
+        at = self._reading.field_at(parse_path(path))
+        state, rule = self._fields.get(at), self._reading.rules.get(at)
+        if state is None or rule is None:
+            raise InvalidInput(f"is no field of this record; its fields: {', '.join(self.stamps)}", at)
+        if isinstance(state, History):
+            heads = [Candidate(w.value, w.stamp, name_of(w.stamp), w.commit.by) for w in state.heads]
+        else:
+            heads = [Candidate(UNSET, stamp, name_of(stamp)) for stamp in sorted(state.stamps())]
+        shown = self._reading.views[at]
+        how = steps(state, rule, at) if isinstance(state, History) else ()
+        about = [c for c in self.conflicts if c.path[: len(at)] == at]
+        return Explanation(
+            at, shown.value, tuple(heads), how, tuple(about), tuple(x for x in self.lost if x.path[: len(at)] == at)
+        )
+
+    # ---- writing
+
+    def edit(
+        self,
+        clock: Clock,
+        changes: ByPath[Any] | None = None,
+        /,
+        *,
+        by: str | None = None,
+        shared: VersionVector | None = None,
+        **fields: Any,
+    ) -> Version[T]:
+        """Writes some fields: ``v.edit(clock, {"address.zip": "1010"}, title="oat milk")``; ``UNSET`` unsets one.
+
+        Paths lead to fields, to what contains fields (then what differs below is written), and into what one field
+        holds (``labels.a``, ``items[7].qty``). The author has seen all of this version. What stays as it is is not
+        written. ``shared`` is the ``seen`` of what was last handed out: what is covered by it begins a run of its own;
+        unless given, nothing was (typing). Raises ``RecordDeleted``, and ``InvalidInput`` with the place.
+        """
+        self._must_live("edit")
+        given: dict[Path, Any] = {_parsed(text): value for text, value in (changes or {}).items()}
+        given |= {(name,): value for name, value in fields.items()}
+        made = edited(self._reading, given)
+        if not made:
+            return self
+        return self._commit(clock, made, self.seen, by, shared=_EMPTY if shared is None else shared)
+
+    def put(
+        self,
+        clock: Clock,
+        record: T | Mapping[str, Any],
+        base: Version[T] | T | Mapping[str, Any] | None = None,
+        *,
+        by: str | None = None,
+        shared: VersionVector | None = None,
+    ) -> Version[T]:
+        """Writes what the author changed against ``base``, and nothing else: a stale record put back reverts nobody.
+
+        ``base`` is what the author was looking at: this version (unless given), an older ``Version``, or a plain record
+        (a form, a master state). Where the shown value has moved on since, both are merged if that settles without
+        conflict or loss; else the author's value stands beside it, concurrent. A modelled key that is missing is unset;
+        keys that the model does not know are carried. ``shared``: as of ``edit``; unless given, all was.
+
+        Raises ``RecordDeleted`` where nobody says a base, ``InvalidInput`` for a base that this version does not
+        contain and for a record that the model does not take.
+        """
+        if base is None:
+            self._must_live("put")
+        if isinstance(base, Version):
+            self._must_contain(base)
+        ref = base if isinstance(base, Version) else self if base is None else None
+        seen_by_author = leaves_of_record(self._reading, base, False) if ref is None else own_leaves(ref._reading)
+        old = {path: leaf.value for path, leaf in seen_by_author.items()}
+        looked_at = None if ref is None else ref._reading
+        changed = changes_between(old, leaves_of_record(self._reading, record), self._fields, looked_at)
+        if not changed:
+            return self
+        handed_out = self.seen if shared is None else shared
+        if ref is self:
+            return self._commit(clock, changed, self.seen, by, shared=handed_out)
+        ordinary, beside = rebased(changed, old, self._fields, None if ref is None else ref._fields)
+        made = self
+        if beside:
+            seen = _EMPTY if ref is None else ref.seen
+            made = made._commit(clock, beside, seen, by, ref=ref, shared=handed_out)
+        if ordinary:
+            made = made._commit(clock, ordinary, made.seen, by, shared=made.seen)
+        return made
+
+    def delete(self, clock: Clock, *, base: Version[T] | None = None, by: str | None = None) -> Version[T]:
+        """Deletes the record: against what its author had not seen (``base``) the policy's ``deletes`` decides."""
+        if base is not None:
+            self._must_contain(base)
+        seen = self.seen if base is None else base.seen
+        return self._commit(clock, {}, seen, by, deleted=True)
+
+    def restore(self, clock: Clock, *, by: str | None = None) -> Version[T]:
+        """Takes back the deletions that this version has; against others it is an edit."""
+        if not live_deletes(self._marks):
+            raise InvalidInput("the record is not deleted: there is nothing to restore")
+        return self._commit(clock, {}, self.seen, by, deleted=False)
+
+    def resolve(
+        self, clock: Clock, answers: ByPath[Any], *, base: Version[T] | None = None, by: str | None = None
+    ) -> Version[T]:
+        """Settles fields: ``{path: a value, or one of the conflict's candidates}``.
+
+        A field is settled whole: what is written is what it shows, with the answers put in at their paths. The author
+        has seen what the screen showed, ``base`` (unless given, this version). A path that something was lost at may be
+        answered too, which drops what was lost. At ``()``, of a record that was deleted and edited, ``UNSET`` deletes,
+        and a record restores.
+
+        Raises ``AnswerError`` where nothing is open, where a conflict of the same field stays unanswered (it lists
+        them), and for a value that the field's type does not take.
+        """
+        if base is not None:
+            self._must_contain(base)
+        ref = self if base is None else base
+        changes, deleted = answered(ref._reading, answers)
+        if not changes and deleted is None:
+            return self
+        return self._commit(clock, changes, ref.seen, by, ref=ref, shared=self.seen, deleted=deleted)
+
+    def fork(self, clock: Clock, path: str | Path, *, by: str | None = None) -> tuple[Version[T], ...]:
+        """Keeps both: ``(kept, *copies)``. Each copy is a record of its own in which the field holds one losing head;
+        in ``kept`` the field is resolved.
+
+        A copy's id is UUIDv5 of the id and the losing head's stamp, so that the same fork on two replicas joins. Raises
+        ``InvalidInput`` for a field that has but one head.
+        """
+        at = self._reading.field_at(_parsed(path))
+        state = self._fields.get(at)
+        if not isinstance(state, History) or len(state.heads) < 2:
+            raise InvalidInput("has one value: there is nothing to keep both of", at)
+        rule = self._reading.rules[at]
+        shown = view(state, rule, at)
+        winner = next((h for h in state.heads if same(h.value, shown.stored)), state.heads[-1])
+        kept = self._commit(clock, {at: Change(rule, winner.value)}, self.seen, by, shared=self.seen)
+        created = kept._fields[at].stamps()[-1]
+        copies: list[Version[T]] = []
+        for head in state.heads:
+            if head is not winner:
+                new_id = str(uuid.uuid5(uuid.NAMESPACE_OID, f"{self.id} {head.stamp}"))
+                fields = {**self._fields, at: History(state.depth, (head,))}
+                copies.append(Version(Stored(new_id, created, self.seen, fields, self._marks), self._binding))
+        return (kept, *copies)
+
+    # ---- what writing is made of
+
+    def _commit(
+        self,
+        clock: Clock,
+        changes: Mapping[Path, Change],
+        seen: VersionVector,
+        by: str | None,
+        ref: Version[T] | None = None,
+        shared: VersionVector = _EMPTY,
+        deleted: bool | None = None,
+    ) -> Version[T]:
+        commit = Commit(clock.tick(self.seen, {"": self.created}), seen, _author(by))
+        return self._written(commit, changes, self if ref is None else ref, shared, deleted)._checked(self)
+
+    def _written(
+        self,
+        commit: Commit,
+        changes: Mapping[Path, Change],
+        ref: Version[T] | None = None,
+        shared: VersionVector = _EMPTY,
+        deleted: bool | None = None,
+    ) -> Version[T]:
+        """This version, and one commit more. ``ref`` is the version that its author was looking at."""
+        ref = self if ref is None else ref
+        fields = dict(self._fields)
+        for path, change in changes.items():
+            mine, theirs = self._fields.get(path), ref._fields.get(path)
+            fields[path] = written(path, change, commit, mine, theirs, shared if ref is self else None)
+        marks = self._marks
+        if deleted is not None:
+            marks = _live_marks((*marks, Mark((), deleted, commit)))
+        stored = Stored(self.id, self.created, self.seen.plus(commit.stamp), fields, marks)
+        return Version(stored, self._binding)
+
+    def _checked(self, before: Version[T] | None = None) -> Version[T]:
+        """Itself, if it is a record that the model takes, or was none before."""
+        if self._binding.checks and (wrong := _broken(self)) and (before is None or not _broken(before)):
+            raise InvalidInput(f"the model does not take this record: {wrong}")
+        return self
+
+    def _must_live(self, what: str) -> None:
+        if live_deletes(self._marks) and self.deleted:
+            raise RecordDeleted(f"the record is deleted: restore(clock) it before you {what} it")
+
+    def _must_contain(self, base: Version[Any]) -> None:
+        if base.id != self.id:
+            raise InvalidInput(f"the base is another record: {base.id}, and this one is {self.id}")
+        if not base.seen <= self.seen:
+            raise InvalidInput("the base has what this version has not: join them first")
+
+
+def join(first: Version[T] | None, *others: Version[T] | None) -> Version[T]:
+    """One version of what several versions of a record hold: the same whatever the order, and how often.
+
+    ``None`` is what is not there. Raises ``InvalidInput`` for versions of different records, ``PolicyError`` for
+    versions that are read by different models or policies, ``SchemaMismatch`` for a field of two kinds or depths.
+    Linear in the number of fields.
+    """
+    joined = first
+    for other in others:
+        joined = other if joined is None else joined if other is None else _join(joined, other)
+    if joined is None:
+        raise InvalidInput("there is nothing to join")
+    return joined
+
+
+def _join(a: Version[T], b: Version[T]) -> Version[T]:
+    if a is b:
+        return a
+    if a.id != b.id:
+        raise InvalidInput(f"these are versions of two records, {a.id} and {b.id}")
+    if a._binding.rule is not b._binding.rule:
+        raise PolicyError("the versions are read by different models or policies: decode both alike")
+    fields = dict(a._fields)
+    for path, theirs in b._fields.items():
+        mine = fields.get(path)
+        fields[path] = theirs if mine is None else _joined_states(path, mine, theirs, a.seen, b.seen)
+    marks = _live_marks((*a._marks, *b._marks))
+    created, seen = min(a.created, b.created), a.seen | b.seen
+    for one in (a, b):
+        if created == one.created and seen == one.seen and marks == one._marks and fields.keys() == one._fields.keys():
+            if all(state is one._fields[path] for path, state in fields.items()):
+                return one
+    return Version(Stored(a.id, created, seen, fields, marks), a._binding)
+
+
+def _joined_states(path: Path, mine: Any, theirs: Any, seen: VersionVector, other_seen: VersionVector) -> State:
+    if mine is theirs:
+        return mine  # type: ignore[no-any-return]
+    if mine.kind != theirs.kind:
+        raise SchemaMismatch(f"is a {mine.kind} on one side and a {theirs.kind} on the other", path)
+    if isinstance(mine, History) and mine.depth != theirs.depth:
+        raise SchemaMismatch(f"has depth {mine.depth} on one side and {theirs.depth} on the other", path)
+    return mine.join(theirs, seen, other_seen)  # type: ignore[no-any-return]
+
+
+def _live_marks(marks: Iterable[Mark]) -> tuple[Mark, ...]:
+    """Deletions and restores that no later one of the same place has seen."""
+    found = {(m.path, m.commit.stamp, m.deleted, m.commit.seen, m.commit.by): m for m in marks}.values()
+    live = [m for m in found if not any(o.path == m.path and o.commit.seen.covers(m.commit.stamp) for o in found)]
+    return tuple(sorted(live, key=lambda m: (format_path(m.path), m.commit.stamp, m.deleted, m.commit.by or "")))
+
+
+@lru_cache(maxsize=1024)
+def _bound(model: Any, rule: Rule, policy: Any) -> Binding:
+    narrowed = rule.of(origin(model) if is_record(model) else dict)
+    return Binding(model, policy, narrowed, _checks(narrowed, set()))
+
+
+def _bind(model: Any, policy: Policies | None) -> Binding:
+    """What a version is read by. Raises ``PolicyError``."""
+    if not (model is None or isinstance(model, str) or is_record(model)):
+        raise PolicyError(f"{model!r} is no model: give a Struct or a dataclass, the name of a table, or nothing")
+    rule = rule_for(Any if model is None else model, policy)
+    return _bound(model, rule, policy if isinstance(policy, Policy) else None)
+
+
+def _checks(rule: Rule, known: set[Any]) -> bool:
+    """Whether a record, or one below that is walked by field, checks its fields against each other."""
+    if rule.type in known or not is_record(rule.type):
+        return False
+    known.add(rule.type)
+    return has_invariant(rule) or any(
+        _checks(slot.rule.of(origin(cls)), known) for slot in slots_of(rule) for cls in slot.classes.values()
+    )
+
+
+def _load(data: bytes, model: Any, policy: Any) -> Version[Any]:
+    return Version.decode(data, model, policy)
+
+
+def _broken(version: Version[Any]) -> str:
+    """What is wrong with a record as a whole."""
+    return next((c.detail for c in version.conflicts if c.path == () and c.reason == "invariant"), "")
+
+
+def _entry(found: dict[Any, tuple[Commit, list[Path]]], commit: Commit) -> list[Path]:
+    return found.setdefault((commit.stamp, commit.seen, commit.by), (commit, []))[1]
+
+
+def _author(by: Any) -> str | None:
+    if by is not None and not (isinstance(by, str) and by):
+        raise InvalidInput(f"by={by!r}: the author is a text that is not empty")
+    return by
+
+
+def _parsed(path: str | Path) -> Path:
+    try:
+        return parse_path(path)
+    except ValueError as error:
+        raise InvalidInput(str(error)) from None
+
+
+def _uuid7(millis: int) -> uuid.UUID:
+    """A UUID that sorts by its time (RFC 9562, section 5.7)."""
+    random = int.from_bytes(os.urandom(10), "big")
+    high, low = random >> 68 & 0xFFF, random & (1 << 62) - 1
+    return uuid.UUID(int=(millis & (1 << 48) - 1) << 80 | 7 << 76 | high << 64 | 2 << 62 | low)

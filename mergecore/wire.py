@@ -1,0 +1,241 @@
+"""Values as histories keep them, and their bytes.
+
+A history keeps *plain* values: what JSON has, bytes, sets, dates, decimals, UUIDs. Models stay outside, so that a hub
+that does not know them joins the same versions to the same bytes. The bytes are MessagePack, with extension types for
+what it lacks; equal spellings give equal bytes. Imports msgspec, the standard library, ``errors``, ``paths``,
+``records`` and ``values``.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import uuid
+from collections.abc import Callable
+from decimal import Decimal
+from enum import Enum
+from typing import Any, Final
+
+import msgspec
+from msgspec import UNSET
+from msgspec.msgpack import Ext
+
+from .errors import InvalidInput
+from .paths import ORDER, Path, Slice
+from .records import is_record, origin
+from .values import MAX_DEPTH, as_map
+
+__all__ = ["Present", "pack", "plain", "plain_key", "tag_of", "unpack"]
+
+
+class Present:
+    """What a field holds whose place is taken by a record with fields of its own: which record it is."""
+
+    __slots__ = ("name",)
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Present) and other.name == self.name
+
+    def __hash__(self) -> int:
+        return hash((Present, self.name))
+
+    def __repr__(self) -> str:
+        return f"Present({self.name!r})"
+
+
+def tag_of(cls: Any) -> str:
+    """What a record class is called among the members of a union: its tag, or else its name."""
+    config = getattr(origin(cls), "__struct_config__", None)
+    return str(config.tag) if config is not None and config.tag is not None else str(origin(cls).__name__)
+
+
+_ATOMS: Final = frozenset(
+    (str, int, bool, float, type(None), bytes, dt.date, dt.datetime, dt.time, dt.timedelta, Decimal, uuid.UUID, Present)
+)
+_BASES: Final = (str, dt.datetime, dt.date, dt.time, dt.timedelta, Decimal, uuid.UUID, float, int)
+
+
+def plain(value: Any, path: Path = (), depth: int = 0) -> Any:
+    """A value without models, enums and tuples; nothing of it is shared with ``value`` but what cannot change.
+
+    Raises ``InvalidInput``, with the place, for an object that no encoding knows, and ``TooDeep`` of its kind.
+    """
+    kind = type(value)
+    if kind in _ATOMS:
+        zoned = kind is dt.datetime and value.tzinfo is not None and type(value.tzinfo) is not dt.timezone
+        return dt.datetime.fromisoformat(value.isoformat()) if zoned else value
+    if depth > MAX_DEPTH:
+        raise InvalidInput(f"nests deeper than {MAX_DEPTH} levels; nothing was written", path[:8])
+    if isinstance(value, (list, tuple)) and not hasattr(kind, "_fields"):
+        return [plain(below, (*path, i), depth + 1) for i, below in enumerate(value)]
+    if isinstance(value, (set, frozenset)):
+        elements = [_hashable(plain(below, path, depth + 1)) for below in value]
+        return set(elements)
+    if isinstance(value, Enum):
+        return plain(value.value, path, depth + 1)
+    if (fields := as_map(value)) is not None:
+        if hasattr(kind, "_fields"):  # a NamedTuple
+            return [plain(below, (*path, key), depth + 1) for key, below in fields.items()]
+        made = {
+            plain_key(key): plain(below, (*path, key), depth + 1) for key, below in fields.items() if below is not UNSET
+        }
+        return _as_encoded(kind, made) if is_record(kind) else made
+    if isinstance(value, (bytearray, memoryview)):
+        return bytes(value)
+    for base in _BASES:
+        if isinstance(value, base):
+            return _exact(value, base)
+    raise InvalidInput(f"is a {kind.__qualname__}, which cannot be stored: give a value that msgspec encodes", path)
+
+
+def plain_key(key: Any) -> Any:
+    """A key of a map; one that is a tuple or an enum, too."""
+    return _hashable(plain(key)) if type(key) is not str else key
+
+
+def _hashable(value: Any) -> Any:
+    if isinstance(value, list):
+        return tuple(map(_hashable, value))
+    if isinstance(value, set):
+        return frozenset(value)
+    if isinstance(value, dict):
+        raise InvalidInput("a set holds a record, which cannot be stored: give a list, or keyed objects")
+    return value
+
+
+def _exact(value: Any, base: type) -> Any:
+    """An instance of a subclass as one of the class that every app knows."""
+    if base is dt.datetime:
+        return plain(dt.datetime.combine(value.date(), value.timetz()))
+    if base is dt.date:
+        return dt.date(value.year, value.month, value.day)
+    if base is dt.time:
+        return value.replace()
+    if base is dt.timedelta:
+        return dt.timedelta(value.days, value.seconds, value.microseconds)
+    return uuid.UUID(int=value.int) if base is uuid.UUID else base(value)
+
+
+def _as_encoded(kind: type, fields: dict[str, Any]) -> Any:
+    """A record within a value as msgspec would read it: with its tag, or by place."""
+    config = getattr(kind, "__struct_config__", None)
+    if config is None:
+        return fields
+    if config.array_like:
+        names = [f.encode_name for f in msgspec.structs.fields(kind)]
+        return ([config.tag] if config.tag is not None else []) + [fields[name] for name in names if name in fields]
+    return fields if config.tag is None else {config.tag_field: config.tag, **fields}
+
+
+# ---- bytes
+
+(
+    _SET, _FROZENSET, _DATE, _DATETIME, _TIME, _DELTA, _DECIMAL, _UUID,
+    _INT, _MAP, _TUPLE, _PRESENT, _TEXT, _UNSET, _ORDER, _SLICE,
+) = range(1, 17)  # fmt: skip
+
+_encode = msgspec.msgpack.Encoder().encode
+
+
+def pack(value: Any) -> bytes:
+    """The bytes of a plain value, the same for all that is spelled the same; a set is in the order of the bytes."""
+    try:
+        return _encode(_wire(value))
+    except UnicodeEncodeError:  # half of a surrogate pair, which JSON can say
+        return _encode(_wire(value, odd_texts=True))
+
+
+def _wire(value: Any, odd_texts: bool = False) -> Any:
+    kind = type(value)
+    if kind is str:
+        return _text(value) if odd_texts else value
+    if kind is int:
+        small = -(1 << 63) <= value < 1 << 64
+        return value if small else Ext(_INT, value.to_bytes(value.bit_length() // 8 + 1, "big", signed=True))
+    if kind is bool or kind is float or value is None or kind is bytes:
+        return value
+    if kind is list:
+        return [_wire(below, odd_texts) for below in value]
+    if kind is dict:
+        if all(type(key) is str for key in value) and not odd_texts:
+            return {key: _wire(below) for key, below in value.items()}
+        pairs = [[_wire(key, odd_texts), _wire(below, odd_texts)] for key, below in value.items()]
+        return Ext(_MAP, _encode(pairs))
+    if kind in _EXTENSIONS:
+        code, write = _EXTENSIONS[kind]
+        return Ext(code, write(value))
+    if value is UNSET:
+        return Ext(_UNSET, b"")
+    if value is ORDER:
+        return Ext(_ORDER, b"")
+    raise InvalidInput(f"{kind.__qualname__} cannot be stored")
+
+
+def _text(value: str) -> Any:
+    try:
+        value.encode()
+    except UnicodeEncodeError:
+        return Ext(_TEXT, value.encode("utf-8", "surrogatepass"))
+    return value
+
+
+def _elements(value: Any) -> bytes:
+    return _encode([_wire(below, odd_texts=True) for below in sorted(value, key=pack)])
+
+
+_EXTENSIONS: dict[type, tuple[int, Callable[[Any], bytes]]] = {
+    set: (_SET, _elements),
+    frozenset: (_FROZENSET, _elements),
+    tuple: (_TUPLE, lambda value: _encode([_wire(below, odd_texts=True) for below in value])),
+    dt.date: (_DATE, lambda value: value.isoformat().encode()),
+    dt.datetime: (_DATETIME, lambda value: value.isoformat().encode()),
+    dt.time: (_TIME, lambda value: value.isoformat().encode()),
+    dt.timedelta: (_DELTA, lambda value: _encode([value.days, value.seconds, value.microseconds])),
+    Decimal: (_DECIMAL, lambda value: str(value).encode()),
+    uuid.UUID: (_UUID, lambda value: value.bytes),
+    Present: (_PRESENT, lambda value: pack(value.name)),
+    Slice: (_SLICE, lambda value: _encode([value.start, value.stop])),
+}
+
+
+def unpack(data: bytes) -> Any:
+    """The plain value that ``data`` stands for. Raises ``InvalidInput`` for bytes that ``pack`` did not make."""
+    try:
+        return _decode(data)
+    except InvalidInput:
+        raise
+    except RecursionError:
+        raise InvalidInput(f"the bytes nest deeper than {MAX_DEPTH} levels") from None
+    except Exception as error:
+        raise InvalidInput(f"these are no bytes of a value: {error}") from error
+
+
+def _read(code: int, payload: memoryview) -> Any:
+    reader = _READERS.get(code)
+    if reader is None:
+        raise InvalidInput(f"these bytes hold an extension type {code}, which this version of mergecore does not know")
+    return reader(bytes(payload))
+
+
+_decode = msgspec.msgpack.Decoder(ext_hook=_read).decode
+
+_READERS: Final[dict[int, Callable[[bytes], Any]]] = {
+    _SET: lambda data: set(map(_hashable, _decode(data))),
+    _FROZENSET: lambda data: frozenset(map(_hashable, _decode(data))),
+    _TUPLE: lambda data: tuple(map(_hashable, _decode(data))),
+    _DATE: lambda data: dt.date.fromisoformat(data.decode()),
+    _DATETIME: lambda data: dt.datetime.fromisoformat(data.decode()),
+    _TIME: lambda data: dt.time.fromisoformat(data.decode()),
+    _DELTA: lambda data: dt.timedelta(*_decode(data)),
+    _DECIMAL: lambda data: Decimal(data.decode()),
+    _UUID: lambda data: uuid.UUID(bytes=data),
+    _INT: lambda data: int.from_bytes(data, "big", signed=True),
+    _MAP: lambda data: {_hashable(key): below for key, below in _decode(data)},
+    _PRESENT: lambda data: Present(_decode(data)),
+    _TEXT: lambda data: data.decode("utf-8", "surrogatepass"),
+    _SLICE: lambda data: Slice(*_decode(data)),
+    _UNSET: lambda data: UNSET,
+    _ORDER: lambda data: ORDER,
+}

@@ -1,0 +1,466 @@
+"""From what people write to what a commit holds: records, edits by path and answers, as changes of fields.
+
+Imports ``answers``, ``clock``, ``errors``, ``history``, ``layout``, ``paths``, ``policy``, ``reading``, ``records``,
+``strategies``, ``values``, ``vectors``, ``view``, ``walk`` and ``wire``.
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
+from .answers import read_answers
+from .clock import Timestamp
+from .errors import AnswerError, InvalidInput, MergeError, SchemaMismatch
+from .history import Commit, History, ORSet, PNCounter, State, Write
+from .layout import Leaf, Slot, asks_base, has_invariant, kind_of, leaves_of, slots_of, typed
+from .paths import ByPath, Path, format_path
+from .policy import Rule
+from .reading import Reading, live_deletes
+from .records import as_row, convert, fields_of, is_record, origin
+from .strategies import Candidate
+from .values import UNSET, Sides, check_value, equal, same
+from .vectors import VersionVector
+from .view import View, merge_step, name_of, view
+from .walk import Verdict
+from .wire import Present, plain, plain_key, tag_of
+
+__all__ = ["Change", "answered", "changes_between", "edited", "leaves_of_record", "own_leaves", "rebased", "written"]
+
+
+class Change(NamedTuple):
+    """What one commit is to write of one field: a ``Leaf``, and where its author was looking at a plain record, what
+    that had.
+    """
+
+    rule: Rule
+    value: Any
+    based: bool = False
+    foreign: bool = False
+    base: tuple[Any] | None = None
+
+
+# ---- one field's part of a commit
+
+
+def written(
+    path: Path,
+    change: Change,
+    commit: Commit,
+    state: State | None,
+    looked_at: State | None,
+    shared: VersionVector | None,
+) -> State:
+    """The state of a field after a commit; ``looked_at`` is the state that its author was looking at.
+
+    ``shared`` is what has been handed out of the record; ``None`` where the author was looking at something older.
+    Raises ``SchemaMismatch`` where what is stored is of another kind or depth, ``InvalidInput`` for a wrong value.
+    """
+    rule, value, based, foreign, given = change
+    kind = type(state) if foreign and state is not None else kind_of(rule)
+    if state is not None and state.kind != kind.kind:
+        raise SchemaMismatch(f"is stored as a {state.kind}, and the policy makes it a {kind.kind}", path)
+    if kind is not History:
+        return _counted(path, change, commit.stamp, kind, state, looked_at)
+    assert state is None or isinstance(state, History)
+    depth = state.depth if foreign and state is not None else rule.depth
+    state = History(depth) if state is None else state
+    if state.depth != depth:
+        raise SchemaMismatch(f"is stored with depth {state.depth}, and the policy says {depth}", path)
+    before = looked_at if isinstance(looked_at, History) else History(depth)
+    shown = View(UNSET, UNSET) if given else view(before, rule, path)
+    base = given[0] if given else shown.stored
+    if not asks_base(rule, typed(rule, path, base), typed(rule, path, value)) and not based:
+        return state.plus(Write(commit, value))
+    if given:
+        return state.plus(Write(commit, value, True, base))
+    heads = before.heads
+    if shared is not None and len(heads) == 1 and _goes_on(heads[0], commit, shared):
+        head = heads[0]
+        return state.plus(Write(commit, value, True, head.base, head.after, head.contested, head.first))
+    after = tuple(head.stamp for head in heads)
+    return state.plus(Write(commit, value, True, base, after, bool(shown.conflicts)))
+
+
+def _goes_on(head: Write, commit: Commit, shared: VersionVector) -> bool:
+    """Whether a write goes on with the run of the field's one head: by the same author, with nothing learned since."""
+    own = head.node == commit.stamp.node and head.commit.by == commit.by and head.based and head.after is not None
+    return own and not shared.covers(head.stamp) and commit.seen.without(head.node) == head.seen.without(head.node)
+
+
+def _counted(
+    path: Path, change: Change, stamp: Timestamp, kind: type[State], state: State | None, looked_at: State | None
+) -> State:
+    """A change of a counter or of a set."""
+    if change.base is not None:
+        base, before = change.base[0], None
+    else:
+        before = looked_at if isinstance(looked_at, kind) else kind()  # type: ignore[call-arg]
+        base = before.value()  # type: ignore[union-attr]
+    if kind is PNCounter:
+        return (state if isinstance(state, PNCounter) else PNCounter()).count(stamp, base, change.value, path)
+    assert before is None or isinstance(before, ORSet)
+    return (state if isinstance(state, ORSet) else ORSet()).change(stamp, base, change.value, before, path)
+
+
+# ---- records as fields
+
+
+def own_leaves(reading: Reading) -> dict[Path, Leaf]:
+    """All fields of a version, and what they show; plain, as the model has it."""
+    return leaves_of_record(reading, reading.record)
+
+
+def leaves_of_record(reading: Reading, record: Any, strict: bool = True) -> dict[Path, Leaf]:
+    """All fields of a record in hand, plain. ``strict``: the model must take it (else ``InvalidInput``)."""
+    model, rule = reading.binding.model, reading.binding.rule
+    into: dict[Path, Leaf] = {}
+    if not reading.binding.is_modelled:
+        if not isinstance(record, Mapping):
+            raise InvalidInput(f"a record is a dictionary or an instance of a model, not a {type(record).__name__}")
+        if not rule.whole:
+            _document_leaves(reading, rule, (), record, into)
+    elif not isinstance(record, origin(model)):
+        row = as_row(record, fields_of(model) or ())
+        if strict or rule.whole or not isinstance(row, Mapping):
+            record = convert(record, model, "the record")
+        if not rule.whole:
+            _row_leaves(rule, (), row, into)
+    elif not rule.whole:
+        leaves_of(rule, (), record, into)
+    if rule.whole:
+        into[()] = Leaf(rule, record)
+    return {path: leaf._replace(value=plain(leaf.value, path)) for path, leaf in into.items()}
+
+
+def _row_leaves(rule: Rule, path: Path, row: Any, into: dict[Path, Leaf], based: bool = False) -> None:
+    """The fields of a record that is given as a mapping: what is missing is unset, whatever its default."""
+    row = as_row(row, fields_of(rule.type) or ())
+    based = based or has_invariant(rule)
+    known: set[str] = set()
+    for slot in slots_of(rule):
+        at = (*path, slot.key)
+        known |= {slot.key, *slot.members}
+        if slot.members:
+            fact = {m: row[m] for m in slot.members if m in row} or UNSET
+            into[at] = Leaf(slot.rule, _taken(fact, slot.rule, at), based)
+        elif not slot.classes:
+            into[at] = Leaf(slot.rule, _taken(row.get(slot.key, UNSET), slot.rule, at), based)
+        else:
+            _place_leaves(slot, at, row.get(slot.key, UNSET), into, based)
+    config = getattr(origin(rule.type), "__struct_config__", None)
+    tag = None if config is None else config.tag_field
+    for key in row:
+        if key not in known and key != tag:
+            into[*path, plain_key(key)] = Leaf(rule.piece(Any), row[key], based, True)
+
+
+def _place_leaves(slot: Slot, path: Path, value: Any, into: dict[Path, Leaf], based: bool = False) -> None:
+    """The fields of what stands where a record with fields of its own can stand: a record, a mapping, or neither."""
+    row = value if isinstance(value, Mapping) else None
+    if row is None or len(slot.classes) > 1:
+        value = value if value is UNSET else convert(value, slot.rule.declared, "the new value", InvalidInput, path)
+    cls = type(value) if is_record(type(value)) else None
+    if cls is None and isinstance(value, Mapping):
+        cls = next(iter(slot.classes.values()))
+    here = None if cls is None else slot.rule.of(origin(cls))
+    if here is None or not here.by_field:
+        if slot.presence is not None:
+            into[path] = Leaf(slot.presence, value, True)
+        return
+    if slot.presence is not None:
+        into[path] = Leaf(slot.presence, Present(tag_of(cls)), True)
+    if row is not None:
+        _row_leaves(here, path, row, into, based)
+    else:
+        leaves_of(here, path, value, into, based)
+
+
+def _document_leaves(
+    reading: Reading, rule: Rule, path: Path, record: Mapping[Any, Any], into: dict[Path, Leaf]
+) -> None:
+    """The fields of a schemaless record: its keys; where an app that knows more wrote fields below, those."""
+    groups = slots_of(rule)
+    grouped = {member for slot in groups for member in slot.members}
+    for slot in groups:
+        into[*path, slot.key] = Leaf(slot.rule, {m: record[m] for m in slot.members if m in record} or UNSET)
+    for key in [*record, *(step for step in reading.steps_below(path) if step not in record)]:
+        at = (*path, plain_key(key))
+        if key in grouped or at in into:
+            continue
+        value, below = record.get(key, UNSET), rule.child(key)
+        if at not in reading.opened or not (isinstance(value, Mapping) or value is UNSET):
+            into[at] = Leaf(below, value)
+            continue
+        if at in reading.fields:
+            marker = reading.stored(at)
+            name = marker.name if isinstance(marker, Present) else "dict"
+            into[at] = Leaf(below.piece(Any), UNSET if value is UNSET else Present(name), True)
+        if value is not UNSET or at not in reading.fields:
+            _document_leaves(reading, below.of(dict), at, {} if value is UNSET else value, into)
+
+
+def changes_between(
+    old: Mapping[Path, Any], new: Mapping[Path, Leaf], fields: Mapping[Path, State], looked_at: Reading | None
+) -> dict[Path, Change]:
+    """What is otherwise in a record than in another one, field by field.
+
+    ``looked_at`` is the version that the author was looking at; ``None``: it was a plain record.
+    """
+    changed: dict[Path, Change] = {}
+    born: list[Path] = []  # what becomes present is written whole
+    for path, leaf in new.items():
+        value, was = leaf.value, old.get(path, UNSET)
+        if path in old and equal(was, value) and not any(path[: len(at)] == at for at in born):
+            continue
+        if value is UNSET and (path not in fields or (looked_at is not None and looked_at.stored(path) is UNSET)):
+            continue
+        if isinstance(value, Present):
+            born.append(path)
+        changed[path] = Change(*leaf, None if looked_at is not None else (was,))
+    return changed
+
+
+def rebased(
+    changes: Mapping[Path, Change],
+    old: Mapping[Path, Any],
+    fields: Mapping[Path, State],
+    looked_at: Mapping[Path, State] | None,
+) -> tuple[dict[Path, Change], dict[Path, Change]]:
+    """Of changes against an older base: those that are ordinary edits now, and those that stand beside what is.
+
+    Ordinary is a change of what is still as its author saw it, and one that the value API merges with what is shown,
+    without conflict or loss.
+    """
+    ordinary: dict[Path, Change] = {}
+    beside: dict[Path, Change] = {}
+    for path, change in changes.items():
+        state, before = fields.get(path), None if looked_at is None else looked_at.get(path)
+        rule, was = change.rule, old.get(path, UNSET)
+        if not isinstance(state, History) and (state is not None or kind_of(rule) is not History):
+            (ordinary if looked_at is None else beside)[path] = change
+            continue
+        now = view(state, rule, path) if isinstance(state, History) else View(UNSET, UNSET)
+        if looked_at is None:
+            still, open_ = equal(plain(now.value), was), bool(now.conflicts)
+        else:
+            saw = view(before, rule, path) if isinstance(before, History) else View(UNSET, UNSET)
+            still, open_ = _same_heads(state, before), bool(now.conflicts or now.old or saw.conflicts)
+        if still:
+            ordinary[path] = change._replace(base=None)
+            continue
+        merged = None if open_ else _merged(path, rule, was, now, change.value)
+        if merged is None:
+            beside[path] = change
+        elif not same(merged[0], now.stored):
+            ordinary[path] = change._replace(base=None, value=merged[0])
+    return ordinary, beside
+
+
+def _same_heads(one: State | None, other: State | None) -> bool:
+    if not isinstance(one, History) or not isinstance(other, History):
+        return one is other
+    return [(h.stamp, h.key) for h in one.heads] == [(h.stamp, h.key) for h in other.heads]
+
+
+def _merged(path: Path, rule: Rule, base: Any, now: View, new: Any) -> tuple[Any] | None:
+    """The value API's answer, plain, if it settles without conflict or loss."""
+    stamp = Timestamp(0) if now.stamp is None else now.stamp
+    later = Timestamp(stamp.millis + 1)
+    sides = Sides(typed(rule, path, base), now.value, typed(rule, path, new))
+    verdicts: list[Verdict] = []
+    value, conflicts = merge_step(rule, path, sides, (stamp, later), "ancestor", {}, verdicts)
+    return None if conflicts or any(v.lost for v in verdicts) else (plain(value),)
+
+
+# ---- edits by path
+
+
+def edited(reading: Reading, given: Mapping[Path, Any]) -> dict[Path, Change]:
+    """What edits by path change. Raises ``InvalidInput`` where a path leads nowhere, and for what a field does not
+    take.
+    """
+    own = own_leaves(reading)
+    made: dict[Path, tuple[Leaf, Any]] = {}
+    changed: dict[Path, Change] = {}
+    for path, value in given.items():
+        check_value(value, "the new value")
+        slot, at, rest = _place(reading, own, path)
+        if slot is not None and slot.classes:
+            shown = {p: leaf.value for p, leaf in own.items()}
+            changed |= changes_between(shown, _leaves_at(slot, at, value), reading.fields, reading)
+            continue
+        leaf = own.get(at) or Leaf(reading.binding.rule.child(at[-1]), UNSET)
+        held = made[at][1] if at in made else leaf.value
+        made[at] = leaf, _put_in(held, rest, plain(value, path), leaf.rule, at)
+    for at, (leaf, value) in made.items():
+        value = _taken(value, leaf.rule, at)
+        state = reading.fields.get(at)
+        alone = not isinstance(state, History) or len(state.heads) == 1
+        if not (alone and same(value, leaf.value)) and not (value is UNSET and state is None):
+            changed[at] = Change(*leaf._replace(value=value))
+    return changed
+
+
+def _leaves_at(slot: Slot, path: Path, value: Any) -> dict[Path, Leaf]:
+    """The fields of a record below that is given as a whole, plain."""
+    into: dict[Path, Leaf] = {}
+    value = convert(value, slot.rule.declared, "the new value", InvalidInput, path)
+    _place_leaves(slot, path, value, into)
+    return {at: leaf._replace(value=plain(leaf.value, at)) for at, leaf in into.items()}
+
+
+def _place(reading: Reading, own: Mapping[Path, Leaf], path: Path) -> tuple[Slot | None, Path, Path]:
+    """The field that a path leads to (or the record with fields of its own), and the rest of the path in it."""
+    rule, modelled = reading.binding.rule, reading.binding.is_modelled
+    if not path:
+        raise InvalidInput("edit() takes fields: put() takes a whole record")
+    if rule.whole:
+        return None, (), path
+    for i, step in enumerate(path):
+        at = path[: i + 1]
+        slots = {slot.key: slot for slot in slots_of(rule)}
+        slot = slots.get(step) if isinstance(step, str) else None
+        if slot is None:
+            if group := next((s for s in slots.values() if step in s.members), None):
+                return group, (*path[:i], group.key), path[i:]
+            if modelled:
+                near = difflib.get_close_matches(str(step), list(slots), 1, 0.5)
+                hint = f"did you mean {near[0]!r}?" if near else f"there are {', '.join(slots)}"
+                raise InvalidInput(f"there is no field {format_path((step,))!r}; {hint}", path[:i])
+            if at not in reading.opened or at in own:
+                return None, at, path[i + 1 :]
+            rule = rule.child(step).of(dict)
+            continue
+        if not slot.classes or i == len(path) - 1:
+            return slot, at, path[i + 1 :]
+        marker = own[at].value if at in own else None
+        if slot.presence is not None and not isinstance(marker, Present):
+            raise InvalidInput(f"is {marker!r}: give the whole of it first", at)
+        cls = slot.classes.get(marker.name) if isinstance(marker, Present) else None
+        rule = slot.rule.of(origin(cls or next(iter(slot.classes.values()))))
+    raise InvalidInput("leads to no field", path)
+
+
+def _put_in(held: Any, rest: Path, value: Any, rule: Rule, path: Path) -> Any:
+    """A plain container with one place in it changed."""
+    if not rest:
+        return value
+    step, further = rest[0], rest[1:]
+    at, below = (*path, step), rule.child(step)
+    if isinstance(held, dict) or (held is UNSET and isinstance(step, str)):
+        held = {} if held is UNSET else held
+        new = _put_in(held.get(step, UNSET), further, value, below, at)
+        kept = {key: old for key, old in held.items() if key != step or new is not UNSET}
+        return kept if new is UNSET else {**kept, step: new}
+    if not isinstance(held, list):
+        raise InvalidInput(f"{held!r} holds nothing that could be written by itself", path)
+    names = next((part.params for part in rule.strategy.parts if "keyed" in part.opens), ())
+    index: Any = step
+    if names:
+        keys = [tuple(x.get(n) for n in names) if isinstance(x, dict) else () for x in held]
+        wanted = step if isinstance(step, tuple) else (step,)
+        if wanted not in keys:
+            raise InvalidInput(f"has no member {step!r}: write the list as a whole to add one", path)
+        index = keys.index(wanted)
+    if not isinstance(index, int) or not -len(held) <= index < len(held):
+        raise InvalidInput(f"has no element {step!r}", path)
+    index %= len(held)
+    new = _put_in(held[index], further, value, below, at)
+    return held[:index] + ([] if new is UNSET else [new]) + held[index + 1 :]
+
+
+def _taken(value: Any, rule: Rule, path: Path, error: type[MergeError] = InvalidInput) -> Any:
+    """A value as one of the field's type, plain. Raises ``error`` where it is none."""
+    if value is UNSET or isinstance(value, Present):
+        return value
+    what = "the answer" if error is AnswerError else "the new value"
+    return plain(value if rule.declared is Any else convert(value, rule.declared, what, error, path), path)
+
+
+# ---- answers
+
+
+def answered(reading: Reading, answers: ByPath[Any]) -> tuple[dict[Path, Change], bool | None]:
+    """What answers to open questions write, and whether they delete the record (restore it; neither).
+
+    Raises ``AnswerError`` where nothing is open, and where a field that is answered has more open than that.
+    """
+    lost = [(x.path, Candidate(x.value, x.stamp, name_of(x.stamp), x.by)) for x in reading.lost]
+    given = read_answers(reading.conflicts, answers, lost)
+    own = own_leaves(reading)
+    changes: dict[Path, Change] = {}
+    deleted: bool | None = None
+    by_field: dict[Path, dict[Path, Any]] = {}
+    for path, answer in given.items():
+        at = reading.field_at(path)
+        if at in own and not (own[at].based and at in reading.opened):
+            by_field.setdefault(at, {})[path] = answer
+        elif path:
+            _answer_place(reading, own, path, answer, changes)
+        else:
+            contested = bool(live_deletes(reading.marks))
+            if answer is UNSET and not contested:
+                raise AnswerError("UNSET is no record: give one that the model takes")
+            deleted = answer is UNSET if contested else None
+            if answer is not UNSET:
+                _answer_all(reading, leaves_of_record(reading, answer), changes)
+    for at, found in by_field.items():
+        changes[at] = Change(*own[at]._replace(value=_settled(reading, at, own[at], found)))
+    return changes, deleted
+
+
+def _answer_place(
+    reading: Reading, own: Mapping[Path, Leaf], path: Path, answer: Any, changes: dict[Path, Change]
+) -> None:
+    """An answer about a record below."""
+    slot, at, rest = _place(reading, own, path)
+    if slot is None or not slot.classes or rest:
+        raise AnswerError("is above what is open there: answer each question at its own path", path)
+    try:
+        leaves = _leaves_at(slot, at, answer)
+    except MergeError as error:
+        raise AnswerError(str(error), path) from None
+    if slot.presence is not None:  # written also where it stays what it was: that is the answer
+        changes[at] = Change(*leaves[at])
+    _answer_all(reading, leaves, changes)
+
+
+def _answer_all(reading: Reading, leaves: Mapping[Path, Leaf], changes: dict[Path, Change]) -> None:
+    """Each field that is otherwise than the fields have it, whatever the record shows, or in which there is anything to
+    settle.
+    """
+    for path, leaf in leaves.items():
+        state = reading.fields.get(path)
+        several = isinstance(state, History) and len(state.heads) > 1
+        if state is None:
+            held: Any = UNSET
+        elif isinstance(state, History):
+            held = plain(view(state, leaf.rule, path).value)
+        else:
+            held = state.value()
+        if (several or not equal(leaf.value, held)) and not (leaf.value is UNSET and state is None):
+            changes.setdefault(path, Change(*leaf))
+
+
+def _settled(reading: Reading, path: Path, leaf: Leaf, answers: Mapping[Path, Any]) -> Any:
+    """What a field holds with the answers put in at their paths."""
+    asked = [c for c in reading.conflicts if c.path[: len(path)] == path]
+    if missing := [c for c in asked if not any(c.path[: len(at)] == at for at in answers)]:
+        listed = ", ".join(format_path(c.path) for c in missing)
+        raise AnswerError(f"is settled as a whole; still unanswered: {listed}", path)
+    if path in answers:
+        return _taken(answers[path], leaf.rule, path, AnswerError)
+    state = reading.fields[path]
+    if isinstance(state, History) and len(state.heads) == 2:
+        settled = view(state, leaf.rule, path, answers)
+        if not settled.conflicts:
+            return plain(settled.value)
+    value = leaf.value
+    for at, answer in answers.items():
+        try:
+            value = _put_in(value, at[len(path) :], plain(answer, at), leaf.rule, path)
+        except InvalidInput as error:
+            raise AnswerError(str(error), at) from None
+    return _taken(value, leaf.rule, path, AnswerError)
