@@ -15,20 +15,26 @@ from collections.abc import Callable, Mapping, Sequence
 from importlib.metadata import version
 from types import ModuleType
 
-from . import sequences, text
+from . import convergence, sequences, text
 from .peers import load
 from .report import exit_code
 from .running import Run
 
-GROUPS: dict[str, Callable[[Run], None]] = {"sequences": sequences.measure, "text": text.measure}
+GROUPS: dict[str, Callable[[Run], None]] = {
+    "sequences": sequences.measure,
+    "text": text.measure,
+    "convergence": convergence.measure,
+}
+ALONE = {"convergence"}
+"""Groups in which nobody else is measured."""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     asked = _arguments(arguments)
-    peers, missing = load()
+    peers, missing = load() if set(asked.only) - ALONE else ({}, [])
     first = random.SystemRandom().randrange(10**9) if asked.seed is None else asked.seed
     run = Run(peers, range(first, first + (1 if asked.smoke else max(1, asked.seeds))), asked.smoke)
-    run.say(f"Python {platform.python_version()}, {os.cpu_count()} cores; {_versions(peers)}")
+    run.say("; ".join(filter(None, (f"Python {platform.python_version()}, {os.cpu_count()} cores", _versions(peers)))))
     run.say(f"seeds {run.seeds[0]} to {run.seeds[-1]}: --seed {first} repeats this run")
     for sentence in missing:
         run.say(sentence)

@@ -54,8 +54,8 @@ def read_answers(
         check_value(answer, "the answer")
         given[path] = answer
     for path in given:
-        if over := next((path[:n] for n in range(len(path)) if path[:n] in given), None):
-            raise AnswerError(f"is answered twice, here and at {format_path(over)}", path)
+        if above := [path[:n] for n in range(len(path)) if path[:n] in given]:
+            raise AnswerError(f"is answered twice, here and at {format_path(above[0]) or 'the record, ()'}", path)
     return given
 
 

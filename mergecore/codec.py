@@ -7,22 +7,22 @@ Whatever comes in is checked whole: what is let in can be read, joined and writt
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from decimal import Decimal
 from typing import Any, NamedTuple
 
 from .clock import Timestamp, to_timestamp
 from .errors import InvalidInput, MergeError
-from .history import Commit, History, ORSet, PNCounter, State, Tally, Write
+from .history import Commit, History, ORSet, PNCounter, State, Tally, Write, is_count
 from .paths import ORDER, Path, Slice
 from .policy import MAX_LAYERS
 from .reading import Mark
-from .values import UNSET, check_depth
+from .values import MAX_DEPTH, UNSET, check_depth
 from .vectors import VersionVector
 from .wire import pack, unpack
 
 __all__ = ["Stored", "decode", "encode"]
 
 FORMAT = 1
+_LEVELS = 6  # around a value
 _BASED, _PLACED, _CONTESTED, _RUN = 1, 2, 4, 8
 
 
@@ -65,7 +65,7 @@ def encode(stored: Stored) -> bytes:
         if isinstance(s, History):
             return [s.kind, s.depth, [write(w) for w in s.writes]]
         if isinstance(s, PNCounter):
-            return [s.kind, [[*at(t.stamp), t.plus, t.minus, t.written] for t in sorted(s.tallies.values())]]
+            return [s.kind, [[*at(t.stamp), *t[1:]] for t in sorted(s.tallies.values())]]
         elements = sorted(s.elements.items(), key=lambda item: item[0])
         return [s.kind, row(sorted(s.touched.values())), [[x, row(sorted(tags))] for _, (x, tags) in elements]]
 
@@ -121,7 +121,7 @@ def decode(data: bytes) -> Stored:
         raise InvalidInput("these bytes are no version")
     if held[0] != FORMAT:
         raise InvalidInput(f"these bytes are in format {held[0]}, which this mergecore does not read: update it")
-    check_depth(held, "the version")
+    check_depth(held, "the version", MAX_DEPTH + _LEVELS)
     try:
         return _Decoder(held).version()
     except MergeError:
@@ -196,8 +196,10 @@ class _Decoder:
             _check(type(depth) is int and 0 <= depth <= MAX_LAYERS, "a depth is from 0 to 255")
             return History(depth, [self.write(w) for w in writes])
         if kind == PNCounter.kind:
-            tallies = [Tally(self.seen_stamp(t[:2]), _number(t[2]), _number(t[3]), t[4]) for t in said[0]]
+            tallies = [Tally(self.seen_stamp(t[:2]), *t[2:]) for t in said[0]]
+            _check(all(is_count(t.plus) and is_count(t.minus) for t in tallies), "a count is no number")
             _check(all(t.written in ("i", "d", "f") for t in tallies), "a counter says how it was written")
+            _check(all(type(t.reused) is bool for t in tallies), "a counter says whether a stamp was used twice")
             _check(len({t.stamp.node for t in tallies}) == len(tallies), "a node counts twice")
             return PNCounter({t.stamp.node: t for t in tallies})
         if kind == ORSet.kind:
@@ -226,12 +228,6 @@ class _Decoder:
 def _check(holds: Any, what: str) -> None:
     if not holds:
         raise InvalidInput(f"these bytes are no version: {what}")
-
-
-def _number(number: Any) -> int | Decimal:
-    _check(type(number) is int or (isinstance(number, Decimal) and number.is_finite()), "a count is no number")
-    _check(number >= 0, "a count is below zero")
-    return number  # type: ignore[no-any-return]
 
 
 def _is_step(step: Any) -> bool:

@@ -8,7 +8,9 @@ no policy: what a state keeps depends on what was written alone. Values are plai
 
 from __future__ import annotations
 
+import bisect
 import decimal
+import itertools
 from collections.abc import Iterable, Mapping, Sequence
 from decimal import Decimal
 from typing import Any, ClassVar, NamedTuple, TypeAlias
@@ -22,7 +24,7 @@ from .values import UNSET, canonical, is_number
 from .vectors import VersionVector
 from .wire import pack
 
-__all__ = ["KINDS", "Commit", "History", "ORSet", "PNCounter", "State", "Write"]
+__all__ = ["KINDS", "Commit", "History", "ORSet", "PNCounter", "State", "Write", "is_count"]
 
 
 class Commit(msgspec.Struct, frozen=True):
@@ -102,7 +104,7 @@ class History:
 
     def __init__(self, depth: int, writes: Iterable[Write] = ()) -> None:
         self.depth = depth
-        self.writes: tuple[Write, ...] = tuple(sorted(pruned(list(writes), depth), key=_order))
+        self.writes: tuple[Write, ...] = tuple(_in_order(pruned(list(writes), depth)))
         self._heads: tuple[Write, ...] | None = None
         self.views: dict[Any, Any] = {}
         """What the field shows, by rule: kept by ``view``, since neither ever changes."""
@@ -146,8 +148,12 @@ class History:
         return self.depth, [(w.stamp, w.key) for w in self.writes]
 
 
-def _order(write: Write) -> tuple[Timestamp, Any, bytes]:
-    return write.stamp, canonical(write.value), write.key
+def _in_order(writes: list[Write]) -> list[Write]:
+    """By stamp; where a node's name was used twice, and two have one, by canonical value."""
+    writes = sorted(writes, key=lambda w: w.stamp)
+    if any(one.stamp == other.stamp for one, other in itertools.pairwise(writes)):
+        writes.sort(key=lambda w: (w.stamp, canonical(w.value), w.key))
+    return writes
 
 
 def _alike(one: Write, other: Write) -> bool:
@@ -155,10 +161,15 @@ def _alike(one: Write, other: Write) -> bool:
 
 
 def heads_of(writes: Sequence[Write]) -> list[Write]:
-    """Those that no other one of them dominates."""
+    """Those that no other one of them dominates. Linear in their number."""
     if len(writes) < 2:
         return list(writes)
-    return [w for w in writes if not any(o.seen.covers(w.stamp) for o in writes)]
+    seen: dict[str, Timestamp] = {}
+    for write in writes:
+        for node, stamp in write.seen.items():
+            if node not in seen or seen[node] < stamp:
+                seen[node] = stamp
+    return [w for w in writes if w.node not in seen or seen[w.node] < w.stamp]
 
 
 def pruned(writes: list[Write], depth: int) -> list[Write]:
@@ -166,16 +177,17 @@ def pruned(writes: list[Write], depth: int) -> list[Write]:
     ``depth`` layers below the heads.
 
     A layer is what has nothing above it when the layers before are taken off. A run counts as one node of the graph:
-    above a write stands every write of another run that has seen its ``first``.
+    above a write stands every write of another run that has seen its ``first``. Linear in the number of writes, for
+    each layer.
     """
     if len(writes) < 2:
         return writes
-    writes = [w for w in writes if not any(_inside_run(w, o) for o in writes)]
+    writes = _without_middles(writes)
     heads = heads_of(writes)
     kept = {id(w) for w in heads}
     rest = writes = [w for w in writes if w.based or id(w) in kept]
     for _ in range(depth + 1):
-        top = {id(w) for w in rest if not any(_above(o, w) for o in rest)}
+        top = {id(w) for w in _top_layer(rest)}
         kept |= top
         rest = [w for w in rest if id(w) not in top]
         if not rest:
@@ -183,12 +195,49 @@ def pruned(writes: list[Write], depth: int) -> list[Write]:
     return [w for w in writes if id(w) in kept]
 
 
-def _inside_run(write: Write, run: Write) -> bool:
-    return run.based and run.node == write.node and run.first <= write.stamp < run.stamp and run.dominates(write)
+def _without_middles(writes: list[Write]) -> list[Write]:
+    """Writes but those inside a run: of its node, from its ``first`` on, and seen by its last."""
+    runs: dict[str, list[tuple[Timestamp, Timestamp]]] = {}
+    for w in writes:
+        if w.based and w.first != w.stamp and w.node in w.seen:
+            runs.setdefault(w.node, []).append((w.first, min(w.seen[w.node], w.stamp)))
+    if not runs:
+        return writes
+    starts: dict[str, list[Timestamp]] = {}
+    reach: dict[str, list[Timestamp]] = {}  # of the runs that begin up to there, how far one of them goes
+    for node, spans in runs.items():
+        spans.sort()
+        starts[node] = [first for first, _ in spans]
+        reach[node] = list(itertools.accumulate((last for _, last in spans), max))
+    return [w for w in writes if w.node not in runs or not _is_within(w.stamp, starts[w.node], reach[w.node])]
 
 
-def _above(one: Write, write: Write) -> bool:
-    return one.seen.covers(write.first) and not (one.first == write.first and one.node == write.node)
+def _is_within(stamp: Timestamp, starts: list[Timestamp], reach: list[Timestamp]) -> bool:
+    at = bisect.bisect_right(starts, stamp)
+    return at > 0 and reach[at - 1] >= stamp
+
+
+def _top_layer(writes: Sequence[Write]) -> list[Write]:
+    """Those above which no write of another run stands."""
+    most: dict[str, tuple[Timestamp, Any]] = {}  # what was seen of a node, and by which run
+    next_most: dict[str, Timestamp] = {}  # by any other run
+    for w in writes:
+        run = w.node, w.first
+        for node, stamp in w.seen.items():
+            held = most.get(node)
+            if held is None or stamp > held[0]:
+                if held is not None and held[1] != run:
+                    next_most[node] = held[0]
+                most[node] = stamp, run
+            elif held[1] != run and (node not in next_most or stamp > next_most[node]):
+                next_most[node] = stamp
+    found = []
+    for w in writes:
+        by = most.get(w.node)
+        above = None if by is None else by[0] if by[1] != (w.node, w.first) else next_most.get(w.node)
+        if above is None or above < w.first:
+            found.append(w)
+    return found
 
 
 # ---------------------------------------------------------------------------------------------------- counters
@@ -201,9 +250,25 @@ class Tally(NamedTuple):
     plus: int | Decimal
     minus: int | Decimal
     written: str
+    reused: bool = False
+    """Whether the stamp was seen with another count: a node's name was used twice."""
 
 
 _EXACT = decimal.Context(prec=2000, traps=[decimal.Inexact, decimal.InvalidOperation], Emax=10**6, Emin=-(10**6))
+_DIGITS = 400, 1100  # before and behind the point: any float's, and what sums of them take
+
+
+def is_count(number: Any) -> bool:
+    """Whether a number is none below zero, and of no more digits than sums of such numbers can have exactly."""
+    if type(number) is int:
+        return number >= 0 and number.bit_length() < 1300
+    return (
+        isinstance(number, Decimal)
+        and number.is_finite()
+        and number >= 0
+        and number.adjusted() < _DIGITS[0]
+        and -int(number.as_tuple().exponent) < _DIGITS[1]
+    )
 
 
 class PNCounter:
@@ -242,7 +307,9 @@ class PNCounter:
                 change = _exact(value) - _exact(base)
                 plus, minus = had.plus + max(change, 0), had.minus + max(-change, 0)
         except (decimal.DecimalException, OverflowError, ValueError):
-            raise InvalidInput(f"{value!r} cannot be counted exactly", path) from None
+            plus = minus = Decimal("NaN")
+        if not (is_count(plus) and is_count(minus)):
+            raise InvalidInput("this number cannot be counted exactly", path)
         written = max(had.written, _written(value), key="idf".index)
         return PNCounter({**self.tallies, stamp.node: Tally(stamp, plus, minus, written)})
 
@@ -251,8 +318,13 @@ class PNCounter:
         if self.tallies == other.tallies:
             return self
         joined = dict(self.tallies)
-        for node, tally in other.tallies.items():
-            joined[node] = max(joined.get(node, tally), tally)
+        for node, theirs in other.tallies.items():
+            mine = joined.get(node, theirs)
+            if mine.stamp == theirs.stamp and mine != theirs:
+                most = max(mine.plus, theirs.plus), max(mine.minus, theirs.minus)
+                joined[node] = Tally(mine.stamp, *most, max(mine.written, theirs.written, key="idf".index), True)
+            else:
+                joined[node] = max(mine, theirs)
         return self if joined == self.tallies else PNCounter(joined)
 
     def stamps(self) -> list[Timestamp]:
@@ -299,7 +371,8 @@ class ORSet:
 
     def value(self) -> Any:
         """The elements; ``UNSET`` where nobody touched it."""
-        return {element for element, _ in self.elements.values()} if self.touched else UNSET
+        found = sorted((x for x, _ in self.elements.values()), key=canonical, reverse=True)
+        return set(found) if self.touched else UNSET  # Python's sets hold one of True and 1: the same one everywhere
 
     def change(self, stamp: Timestamp, base: Any, value: Any, looked_at: ORSet | None, path: Path) -> ORSet:
         """A change from ``base`` to ``value``; of what was removed, the additions go that ``looked_at`` had (``None``:

@@ -1,14 +1,13 @@
 """What fields a record is made of.
 
 A field is what has writes of its own: each field of a record that is walked by field, at its path (``address.zip``); a
-group; and, where a record may be absent or of several classes, one field more that says which. All else is one field,
-whatever it contains. Imports ``annotations``, ``errors``, ``history``, ``paths``, ``policy``,
-``records``, ``strategies``, ``values`` and ``wire``.
+group; and, where a record may be absent, one field more that says whether it is. All else is one field, whatever it
+contains: a place for records of several classes, too, since fields of one name may there be of two kinds. Imports
+``annotations``, ``errors``, ``history``, ``paths``, ``policy``, ``records``, ``strategies``, ``values`` and ``wire``.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from decimal import Decimal
 from enum import Enum
 from functools import lru_cache
@@ -22,9 +21,9 @@ from .policy import Rule
 from .records import convert, fields_of, is_record, origin
 from .strategies import Strategy
 from .values import UNSET, as_map
-from .wire import Present, tag_of
+from .wire import PRESENT, plain
 
-__all__ = ["Leaf", "Slot", "asks_base", "has_invariant", "kind_of", "leaves_of", "slots_of", "typed"]
+__all__ = ["Leaf", "Slot", "asks_base", "check_class", "has_invariant", "kind_of", "leaves_of", "slots_of", "typed"]
 
 
 class Slot(NamedTuple):
@@ -34,10 +33,14 @@ class Slot(NamedTuple):
     rule: Rule
     members: tuple[str, ...] = ()
     """Of a group, what it groups."""
-    classes: Mapping[str, type] = {}
-    """The records with fields of their own that can stand here, by their tags."""
+    cls: Any = None
+    """The record with fields of its own that stands here."""
+    inside: Rule | None = None
+    """What governs that record."""
     presence: Rule | None = None
-    """What governs which of them does, where that can change: the field at the record's own path."""
+    """What governs whether it does, where something else can: the field at the record's own path."""
+    required: bool = False
+    """Whether the model says nothing of what stands here where nothing was written."""
 
 
 class Leaf(NamedTuple):
@@ -47,7 +50,9 @@ class Leaf(NamedTuple):
     value: Any
     based: bool = False
     """Whether its writes keep a base whatever the strategy: where a record checks its fields against each other, and to
-    say what an absent record was."""
+    say what a column was that means deletion."""
+    runs: bool = True
+    """Whether a node's next write may go on with its last one: not where each says by itself what there was before."""
     foreign: bool = False
     """Whether the model does not know it: its kind is that of what is stored."""
 
@@ -62,10 +67,14 @@ def slots_of(rule: Rule) -> tuple[Slot, ...]:
             continue
         below = rule.child(field.key)
         kinds = members_of(below.type)
-        classes = {tag_of(kind): kind for kind in kinds if is_record(kind) and below.of(origin(kind)).by_field}
-        by_name = [part for part in below.strategy.parts if part.name in ("lww", "fww", "prefer")]
-        presence = below.piece(Any, strategy=Strategy(tuple(by_name))) if classes and len(kinds) > 1 else None
-        found.append(Slot(field.key, below, classes=classes, presence=presence))
+        records = [kind for kind in kinds if is_record(kind)]
+        cls = records[0] if len(records) == 1 and below.of(origin(records[0])).by_field else None
+        if cls is None:
+            found.append(Slot(field.key, below))
+            continue
+        by_stamp = [part for part in below.strategy.parts if part.name in ("lww", "fww", "prefer")]
+        presence = below.piece(Any, strategy=Strategy(tuple(by_stamp))) if len(kinds) > 1 else None
+        found.append(Slot(field.key, below, (), cls, below.of(origin(cls)), presence, field.required))
     return tuple(found)
 
 
@@ -79,14 +88,22 @@ def leaves_of(rule: Rule, path: Path, record: Any, into: dict[Path, Leaf], based
             into[at] = Leaf(slot.rule, {m: values[m] for m in slot.members if m in values} or UNSET, based)
             continue
         value = values.get(slot.key, UNSET)
-        here = slot.rule.of(type(value)) if slot.classes and is_record(type(value)) else None
+        if slot.inside is None:
+            deletes = slot.key == rule.deleted
+            into[at] = Leaf(slot.rule, value, based or deletes, not deletes)
+            continue
         if slot.presence is not None:
-            marker = value if here is None or not here.by_field else Present(tag_of(type(value)))
-            into[at] = Leaf(slot.presence, marker, True)
-        elif not slot.classes:
-            into[at] = Leaf(slot.rule, value, based)
-        if here is not None and here.by_field:
-            leaves_of(here, at, value, into, based)
+            into[at] = Leaf(slot.presence, PRESENT if is_record(type(value)) else value)
+        if is_record(type(value)):
+            check_class(value, slot.cls, at)
+            leaves_of(slot.inside, at, value, into, based)
+
+
+def check_class(record: Any, cls: Any, path: Path) -> None:
+    """Raises ``InvalidInput`` for an instance of a subclass, which has fields that the model does not say."""
+    if type(record) is not origin(cls):
+        found, wanted = type(record).__qualname__, origin(cls).__qualname__
+        raise InvalidInput(f"is a {found}, where the model has a {wanted}: nothing would read its other fields", path)
 
 
 def has_invariant(rule: Rule) -> bool:
@@ -116,7 +133,7 @@ def asks_base(rule: Rule, *values: Any) -> bool:
     """
     found = False
     for value in values:
-        if value is UNSET or isinstance(value, Present):
+        if value is UNSET or value is PRESENT:
             continue
         here = rule.at(value)
         for part in here.strategy.parts:
@@ -140,7 +157,8 @@ def _opened(value: Any) -> set[str]:
 
 
 def typed(rule: Rule, path: Path, value: Any) -> Any:
-    """A plain value as one of the field's type. Raises ``InvalidInput`` where it is none."""
-    if value is UNSET or rule.declared is Any or isinstance(value, Present):
+    """A plain value as one of the field's type, sharing nothing with it. Raises ``InvalidInput`` where it is none."""
+    value = plain(value)
+    if value is UNSET or rule.declared is Any or value is PRESENT:
         return value
     return convert(value, rule.declared, "what is stored", InvalidInput, path)

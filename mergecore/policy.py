@@ -93,6 +93,11 @@ class Policy(msgspec.Struct, frozen=True, kw_only=True):
         if self.depth is not None and not (type(self.depth) is int and 0 <= self.depth <= MAX_LAYERS):
             raise PolicyError(f"depth={self.depth!r}: depth is a number of layers, from 0 to {MAX_LAYERS}")
 
+    def __reduce__(self) -> Any:
+        plain = {"fields": dict(self.fields), "groups": dict(self.groups)}  # a mapping proxy does not pickle
+        given = {name: getattr(self, name) for name in self.__struct_fields__}
+        return _policy_of, (given | plain,)
+
     def __hash__(self) -> int:
         return hash(
             (
@@ -105,6 +110,10 @@ class Policy(msgspec.Struct, frozen=True, kw_only=True):
                 self.depth,
             )
         )
+
+
+def _policy_of(given: dict[str, Any]) -> Policy:
+    return Policy(**given)
 
 
 Policies: TypeAlias = Policy | Mapping[str, Policy]

@@ -13,17 +13,17 @@ import msgspec
 
 from .clock import Timestamp
 from .errors import InvalidInput, StrategyError
-from .history import Commit, History, ORSet, PNCounter, State, heads_of
+from .history import Commit, History, ORSet, PNCounter, State, Write, heads_of
 from .layout import Slot, slots_of, typed
 from .paths import Path, Step
 from .policy import Rule
-from .records import build, convert, is_record, origin, validate
+from .records import build, convert, is_record, origin, text_of, validate
 from .strategies import Candidate, Conflict, Context
 from .times import Times
-from .values import UNSET, Sides
+from .values import UNSET, Sides, canonical
 from .view import Lost, View, name_of, view, view_of
 from .walk import Question, Verdict, Walk
-from .wire import Present, plain
+from .wire import PRESENT, plain
 
 __all__ = ["Binding", "Mark", "Reading", "live_deletes"]
 
@@ -38,6 +38,8 @@ class Binding(NamedTuple):
     """That of the record."""
     checks: bool
     """Whether a record checks its fields against each other."""
+    foreign: Rule
+    """What governs fields that the model does not know."""
 
     @property
     def is_modelled(self) -> bool:
@@ -69,6 +71,10 @@ class Reading:
         self.rules: dict[Path, Rule] = {}
         self.conflicts: list[Conflict] = []
         self.lost: list[Lost] = []
+        self.buried: list[Write] = []
+        """Of the records around what is being read, the deletions: what they saw is gone, where there is more."""
+        self.places: set[Path] = set()
+        """Where records stand that may be absent."""
         self.opened = {path[:n] for path in fields for n in range(1, len(path))}
         self.is_deleted = False
         self.shown: Any = None
@@ -89,8 +95,13 @@ class Reading:
             held = [s for state in self.fields.values() for s in state.stamps()]
             held += [mark.commit.stamp for mark in self.marks if not mark.deleted]
             edits = [s for s in held if not any(d.seen.covers(s) or d.stamp == s for d in gone)]
+            inside, self.conflicts, self.lost = (self.conflicts, self.lost), [], []
             last = max(gone, key=lambda commit: commit.stamp)
-            self.is_deleted = not edits or self.against((), self.binding.rule, UNSET, record, last, max(edits)) is UNSET
+            if not edits or self.against((), self.binding.rule, UNSET, record, last, max(edits)) is UNSET:
+                self.is_deleted = True
+                self.lose(*inside, edits, last.stamp)
+            else:
+                self.conflicts, self.lost = inside[0] + self.conflicts, inside[1] + self.lost
         return self
 
     def instance(self) -> Any:
@@ -117,7 +128,11 @@ class Reading:
         return self.compose((), rule) if self.binding.is_modelled else self.compose_document((), rule)
 
     def converted(self, composed: Any) -> Any:
-        return convert(composed, self.binding.model, "the record")
+        model, rule = self.binding.model, self.binding.rule
+        config = getattr(origin(model), "__struct_config__", None)
+        if config is not None and config.array_like and isinstance(composed, dict):
+            composed = self.built((), rule, composed)
+        return convert(composed, model, "the record")
 
     # ---- fields
 
@@ -137,8 +152,17 @@ class Reading:
             return View(UNSET, UNSET)
         if not isinstance(state, History):
             value = state.value()
-            return View(value, value)
-        return view(state, rule, path) if self.past is None else self.view_in_past(state, rule, path)
+            reused = isinstance(state, PNCounter) and any(t.reused for t in state.tallies.values())
+            return View(value, value, (self.reused(path, rule, value, max(state.stamps())),) if reused else ())
+        if self.past is not None:
+            return self.view_in_past(state, rule, path)
+        alive = [head for head in state.heads if not any(gone.has(head.stamp) for gone in self.buried)]
+        return view_of(state, rule, path, alive) if 0 < len(alive) < len(state.heads) else view(state, rule, path)
+
+    def reused(self, path: Path, rule: Rule, value: Any, stamp: Timestamp) -> Conflict:
+        """A count of which nobody can say how much was counted."""
+        made = (Candidate(value, stamp, name_of(stamp)),)
+        return Conflict(path, UNSET, made, str(rule.strategy), "one stamp, two values: a node's name was used twice")
 
     def view_in_past(self, state: History, rule: Rule, path: Path) -> View:
         """What a field showed to a commit's author; of one that was written only outside that past, its base."""
@@ -158,17 +182,37 @@ class Reading:
             if slot.members:
                 out.update(self.members(at, slot.rule, slot.members))
                 continue
-            if not slot.classes:
+            if slot.inside is None:
                 value = self.field(at, slot.rule).stored
             elif slot.presence is not None:
-                value = self.optional(at, slot, slot.presence)
-            elif at in self.opened:
-                value = self.below(at, slot.rule, next(iter(slot.classes.values())))
+                value = self.optional(at, slot, slot.inside, slot.presence)
+            elif at in self.opened or slot.required:
+                value = self.below(at, slot.inside)
             else:
                 continue
             if value is not UNSET:
                 out[slot.key] = value
-        return out
+        return self.soft_deleted(path, rule, out)
+
+    def soft_deleted(self, path: Path, rule: Rule, record: dict[Any, Any]) -> dict[Any, Any]:
+        """A record with its column that means deletion: what its deletion had not seen is an edit against it."""
+        column, at = rule.deleted, (*path, rule.deleted)
+        state = self.fields.get(at)
+        if column is None or not record.get(column) or not isinstance(state, History) or self.past is not None:
+            return record
+        gone = [head for head in state.heads if head.value]
+        held = [s for p, f in self.fields.items() if p[: len(path)] == path and p != at for s in f.stamps()]
+        edits = [s for s in held if not any(head.has(s) for head in gone)]
+        if not edits or not gone:
+            self.is_deleted = self.is_deleted or not path
+            return record
+        last = max(gone, key=lambda head: head.stamp)
+        was = typed(rule.child(column), at, last.base)
+        value = self.against(at, rule.child(column), self.views[at].value, was, last.commit, max(edits))
+        if value is was:
+            return {key: x for key, x in {**record, column: plain(was)}.items() if x is not UNSET}
+        self.is_deleted = self.is_deleted or not path
+        return record
 
     def members(self, path: Path, rule: Rule, members: Sequence[str]) -> dict[str, Any]:
         """A group's value, which its members share."""
@@ -180,44 +224,81 @@ class Reading:
             raise StrategyError(f"{value!r} is no value of this group: {wanted}", path)
         return value
 
-    def below(self, path: Path, rule: Rule, cls: type) -> Any:
-        """A record that stands in a record."""
-        here = rule.of(origin(cls))
-        fields = self.compose(path, here)
-        config = getattr(origin(cls), "__struct_config__", None)
+    def below(self, path: Path, rule: Rule) -> Any:
+        """A record that stands in a record, as msgspec reads it."""
+        fields = self.compose(path, rule)
+        config = getattr(origin(rule.type), "__struct_config__", None)
         if config is not None and config.array_like:
-            return build(cls, {key: typed(here.child(key), (*path, key), value) for key, value in fields.items()})
+            return self.built(path, rule, fields)
         return fields if config is None or config.tag is None else {config.tag_field: config.tag, **fields}
 
-    def optional(self, path: Path, slot: Slot, presence: Rule) -> Any:
-        """A record that may be absent. Fields below that its deletion had not seen are edits against it."""
-        shown = self.field(path, presence)
-        if isinstance(shown.value, Present):
-            return self.below(path, slot.rule, self.class_of(shown.value.name, slot, path))
-        state = self.fields.get(path)
-        if not isinstance(state, History) or path not in self.opened or self.past is not None:
-            return shown.stored
-        heads = state.heads
-        held = [s for at, below in self.fields.items() if at[: len(path)] == path != at for s in below.stamps()]
-        edits = [s for s in held if not any(h.has(s) for h in heads)]
-        if not edits:
-            return shown.stored
-        names = [value.name for w in state.writes for value in (w.base, w.value) if isinstance(value, Present)]
-        mark = len(self.conflicts), len(self.lost)
-        cls = self.class_of(names[-1] if names else next(iter(slot.classes)), slot, path)
-        edited = self.below(path, slot.rule, cls)
-        last = max((h.commit for h in heads), key=lambda commit: commit.stamp)
-        value = self.against(
-            path, slot.rule, shown.value, convert(edited, cls, "what is stored"), last, max(edits), mark
-        )
-        return shown.stored if value is shown.value else edited
+    def built(self, path: Path, rule: Rule, fields: Mapping[str, Any]) -> Any:
+        """A record that is an array to msgspec."""
+        values = {key: typed(rule.child(key), (*path, key), value) for key, value in fields.items()}
+        try:
+            return build(rule.type, values)
+        except Exception as error:
+            raise InvalidInput(f"what is stored is no {origin(rule.type).__name__}: {text_of(error)}", path) from error
 
-    def class_of(self, name: str, slot: Slot, path: Path) -> type:
-        if name in slot.classes:
-            return slot.classes[name]
-        if len(slot.classes) == 1:  # it was called otherwise
-            return next(iter(slot.classes.values()))
-        raise InvalidInput(f"holds a {name}, which this model does not know: it has {', '.join(slot.classes)}", path)
+    def optional(self, path: Path, slot: Slot, inside: Rule, presence: Rule) -> Any:
+        """A record that may be absent. Fields below that its deletion had not seen are edits against it."""
+        self.places.add(path)
+        state = self.fields.get(path)
+        if not isinstance(state, History):  # the model said otherwise when it was written
+            return self.below(path, inside) if path in self.opened else UNSET
+        mark = len(self.conflicts), len(self.lost)
+        shown = self.field(path, presence)
+        absent = [head for head in state.heads if head.value is not PRESENT]
+        outer, self.buried = self.buried, [*self.buried, *absent]
+        value = self.place(path, slot, inside, shown, state, mark) if path in self.opened else shown.stored
+        if value is PRESENT:
+            value = self.below(path, inside)
+        self.buried = outer
+        return value
+
+    def place(self, path: Path, slot: Slot, inside: Rule, shown: View, state: History, mark: tuple[int, int]) -> Any:
+        """What stands in the place of a record that may be absent: ``PRESENT``, where it does itself."""
+        absent = [head for head in state.heads if head.value is not PRESENT]
+        if not absent or self.past is not None:
+            return shown.stored
+        other = Reading(self.fields, self.marks, self.binding)
+        other.buried = self.buried
+        record = typed(slot.rule, path, other.below(path, inside))  # whether it is shown or not
+        self.say_record(path, record, mark)
+        held = [s for at, below in self.fields.items() if at[: len(path)] == path != at for s in below.stamps()]
+        edits = [s for s in held if not any(head.has(s) for head in absent)]
+        if shown.value is PRESENT or not edits:
+            return shown.stored
+        last = max((head.commit for head in absent), key=lambda commit: commit.stamp)
+        if shown.conflicts:  # that the record is there is a candidate already
+            self.conflicts += other.conflicts
+            self.lost += other.lost
+        else:
+            # who lost himself asks for nothing more
+            stands = all(any(head.has(s) for head in state.heads) for s in edits)
+            if not stands and self.against(path, inside, shown.value, record, last, max(edits)) is not shown.value:
+                return PRESENT
+            self.lose(other.conflicts, other.lost, edits, last.stamp)
+        return shown.stored
+
+    def lose(
+        self, conflicts: Sequence[Conflict], lost: Sequence[Lost], edits: Sequence[Timestamp], by: Timestamp
+    ) -> None:
+        """What was open or lost in a record that is gone: lost, as far as its deletion had not seen it."""
+        self.lost += [x for x in lost if x.stamp in edits]
+        for conflict in conflicts:
+            for c in conflict.candidates:
+                if c.stamp is not None and c.stamp in edits:
+                    self.lost.append(Lost(conflict.path, c.value, c.stamp, c.by, "deletes", by))
+
+    def say_record(self, path: Path, record: Any, mark: tuple[int, int]) -> None:
+        """Candidates and losers that say that a record is there become that record."""
+        for i, conflict in enumerate(self.conflicts[mark[0] :], mark[0]):
+            said = [msgspec.structs.replace(c, value=record) if c.value is PRESENT else c for c in conflict.candidates]
+            self.conflicts[i] = msgspec.structs.replace(conflict, candidates=tuple(said))
+        for i, lost in enumerate(self.lost[mark[1] :], mark[1]):
+            if lost.value is PRESENT:
+                self.lost[i] = msgspec.structs.replace(lost, value=record)
 
     def compose_document(self, path: Path, rule: Rule) -> dict[Any, Any]:
         """A record without a model: what fields there are, by their paths."""
@@ -229,11 +310,13 @@ class Reading:
                 out.update(self.members(at, groups[step].rule, groups[step].members))
                 continue
             value: Any = self.field(at, rule.child(step)).stored if at in self.fields else UNSET
-            if at in self.opened and (value is UNSET or isinstance(value, Present)):
+            if value is PRESENT:
+                self.places.add(at)
+            if value is PRESENT or (at in self.opened and at not in self.fields):
                 value = self.compose_document(at, rule.child(step).of(dict))
             if value is not UNSET:
                 out[step] = value
-        return out
+        return self.soft_deleted(path, rule, out)
 
     def steps_below(self, path: Path) -> list[Step]:
         """The names of the fields, and of the records, right below a place."""
@@ -260,7 +343,6 @@ class Reading:
         edited: Any,
         deletion: Commit,
         edit: Timestamp,
-        mark: tuple[int, int] = (0, 0),
     ) -> Any:
         """Asks ``deletes`` whether a deletion stands against what it had not seen: the value of the one that does."""
         stamps = deletion.stamp, edit
@@ -274,8 +356,6 @@ class Reading:
         for conflict in walk.conflicts:
             said = [msgspec.structs.replace(c, by=by.get(c.stamp)) for c in conflict.candidates if c.stamp is not None]
             self.conflicts.append(msgspec.structs.replace(conflict, candidates=tuple(said)))
-        if value is gone:  # and so is what was to be said of it
-            del self.conflicts[mark[0] :], self.lost[mark[1] :]
         for verdict in verdicts:
             for c in verdict.lost:
                 if c.stamp is not None:
@@ -345,7 +425,7 @@ def _valid_part(state: State, rule: Rule) -> Any:
         return shown
     assert isinstance(state, ORSet)
     kept: set[Any] = set()
-    for element, _ in sorted(state.elements.values(), key=lambda item: min(item[1])):
+    for element, _ in sorted(state.elements.values(), key=lambda item: (min(item[1]), canonical(item[0]))):
         if not validate(kept | {element}, rule.declared):
             kept.add(element)
     return kept

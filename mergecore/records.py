@@ -60,6 +60,7 @@ class Field(NamedTuple):
     key: str  # the encoded name: what paths and policies say
     type: Any  # with its annotations
     init: bool = True  # false of what the constructor does not take
+    required: bool = False  # there is no default
 
 
 def origin(kind: Any) -> Any:
@@ -91,11 +92,17 @@ def fields_of(kind: Any) -> tuple[Field, ...] | None:
 def _fields_of(kind: Any) -> tuple[Field, ...] | None:
     cls = origin(kind)
     if issubclass(cls, msgspec.Struct):
-        return tuple(Field(f.name, f.encode_name, f.type) for f in msgspec.structs.fields(kind))
+        return tuple(Field(f.name, f.encode_name, f.type, required=f.required) for f in msgspec.structs.fields(kind))
     if dataclasses.is_dataclass(cls):
         hints = typing.get_type_hints(cls, include_extras=True)
         given = dict(zip(getattr(cls, "__parameters__", ()), typing.get_args(kind)))
-        return tuple(Field(f.name, f.name, substitute(hints[f.name], given), f.init) for f in dataclasses.fields(cls))
+        return tuple(
+            Field(
+                f.name, f.name, substitute(hints[f.name], given), f.init,
+                f.default is f.default_factory is dataclasses.MISSING,
+            )
+            for f in dataclasses.fields(cls)
+        )  # fmt: skip
     if typing.is_typeddict(cls):
         hints = typing.get_type_hints(cls, include_extras=True)
         return tuple(Field(name, name, _present(hint)) for name, hint in hints.items())

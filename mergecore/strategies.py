@@ -130,6 +130,9 @@ class Part(msgspec.Struct, frozen=True):
     def _key(self) -> tuple[Any, ...]:
         return (self.name, self.params, self.user, self.needs_base)
 
+    def __reduce__(self) -> Any:
+        return _part, self._key()
+
     def __str__(self) -> str:
         if self.user is not None:
             return self.name
@@ -370,6 +373,17 @@ delete_wins = _one("delete_wins", _deletion(keep=False))
 
 BUILT_IN = {"lww", "fww", "keep_both", "three_way", "text", "keyed", "counter", "largest", "smallest", "add_wins"}
 BUILT_IN |= {"prefer", "edit_wins", "delete_wins"}
+
+
+def _part(name: str, params: tuple[Any, ...], user: Callable[..., Any] | None, needs_base: bool) -> Part:
+    """A part by what tells it from others: how it comes out of a pickle."""
+    if user is not None:
+        return _user(name, user, needs_base, bool(params)).parts[0]
+    made = globals()[name]
+    if not isinstance(made, Strategy):
+        made = made(lists="atomic") if params == ("atomic",) else made(*params)
+    part: Part = made.parts[0]
+    return part
 
 
 class Group(msgspec.Struct, frozen=True):

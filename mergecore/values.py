@@ -255,16 +255,17 @@ def is_plain(kinds: Kinds, *lists: Any) -> bool:
     return not {bool, int} <= found
 
 
-def check_depth(value: Any, what: str) -> None:
-    """Raises ``TooDeep`` where ``value`` nests beyond ``MAX_DEPTH`` levels (or contains itself)."""
-    for _ in _leaves(value, what):
+def check_depth(value: Any, what: str, limit: int = MAX_DEPTH) -> None:
+    """Raises ``TooDeep`` where ``value`` nests beyond ``limit`` levels (or contains itself)."""
+    for _ in _leaves(value, what, limit=limit):
         pass
 
 
-def check_value(value: Any, what: str, kinds: Kinds | None = None) -> None:
+def check_value(value: Any, what: str, kinds: Kinds | None = None, at: Path = ()) -> None:
     """Raises ``TooDeep`` as ``check_depth`` does, ``InvalidInput`` for an object that cannot be compared or ordered.
 
-    Such is one that has no hash, or whose text is but its address. ``kinds`` keeps what was seen in lists.
+    Such is one that has no hash, or whose text is but its address. ``kinds`` keeps what was seen in lists; ``at`` is
+    where the value stands.
     """
     for leaf, path in _leaves(value, what, kinds):
         if isinstance(leaf, _BYTES) or is_number(leaf):
@@ -277,10 +278,10 @@ def check_value(value: Any, what: str, kinds: Kinds | None = None) -> None:
             told = ""
         if not told:
             unknown = f"{what} holds a {name}, which cannot be looked into: give a dictionary, or model="
-            raise InvalidInput(unknown, path)
+            raise InvalidInput(unknown, (*at, *path))
 
 
-def _leaves(value: Any, what: str, kinds: Kinds | None = None) -> Iterator[tuple[Any, Path]]:
+def _leaves(value: Any, what: str, kinds: Kinds | None = None, limit: int = MAX_DEPTH) -> Iterator[tuple[Any, Path]]:
     """What is no container and not of an everyday type, and where it is."""
     stack: list[Iterator[tuple[Step, Any]]] = [iter([("", value)])]
     path: list[Step] = []
@@ -292,8 +293,8 @@ def _leaves(value: Any, what: str, kinds: Kinds | None = None) -> Iterator[tuple
             if inside is None:
                 yield below, (*path[1:], step)[len(stack) == 1 :]
                 continue
-            if len(stack) > MAX_DEPTH:
-                raise TooDeep(f"{what} nests deeper than {MAX_DEPTH} levels; nothing was merged", tuple(path[1:9]))
+            if len(stack) > limit:
+                raise TooDeep(f"{what} nests deeper than {limit} levels; nothing was merged", tuple(path[1:9]))
             if type(below) is list and (found := _kinds(below)) <= _ATOMS:
                 if kinds is not None:
                     kinds[id(below)] = below, found

@@ -7,6 +7,7 @@ the record shown is a function of the set. Imports ``clock``, ``codec``, ``error
 
 from __future__ import annotations
 
+import copy
 import os
 import uuid
 from collections.abc import Iterable, Mapping
@@ -17,11 +18,11 @@ import msgspec
 
 from .clock import Clock, Timestamp
 from .codec import Stored, decode, encode
-from .errors import InvalidInput, PolicyError, RecordDeleted, SchemaMismatch
+from .errors import AnswerError, InvalidInput, MergeError, PolicyError, RecordDeleted, SchemaMismatch
 from .history import Commit, History, State
 from .layout import has_invariant, slots_of
 from .paths import ByPath, Path, format_path, parse_path
-from .policy import Policies, Policy, Rule, rule_for
+from .policy import Policies, Rule, rule_for
 from .reading import Binding, Mark, Reading, live_deletes
 from .records import is_record, origin
 from .strategies import Candidate, Conflict
@@ -33,6 +34,7 @@ from .writing import Change, answered, changes_between, edited, leaves_of_record
 __all__ = ["Version", "join"]
 
 T = TypeVar("T")
+M = TypeVar("M")
 
 _EMPTY = VersionVector()
 
@@ -61,34 +63,58 @@ class Version(Generic[T]):
         self._read: Reading | None = None
         self._bytes: bytes | None = None
 
-    @classmethod
+    @overload
+    @staticmethod
     def new(
-        cls, clock: Clock, record: T, *, id: str | None = None, by: str | None = None, policy: Policies | None = None
-    ) -> Version[T]:
+        clock: Clock,
+        record: M,
+        model: str | None = None,
+        *,
+        id: str | None = None,
+        by: str | None = None,
+        policy: Policies | None = None,
+    ) -> Version[M]: ...
+    @overload
+    @staticmethod
+    def new(
+        clock: Clock,
+        record: object,
+        model: type[M],
+        *,
+        id: str | None = None,
+        by: str | None = None,
+        policy: Policies | None = None,
+    ) -> Version[M]: ...
+    @staticmethod
+    def new(
+        clock: Clock,
+        record: Any,
+        model: Any = None,
+        *,
+        id: str | None = None,
+        by: str | None = None,
+        policy: Policies | None = None,
+    ) -> Version[Any]:
         """The first version of a record: an instance of a model, or a dictionary.
 
+        With ``model`` it is converted first (rows and ORM objects too); the name of a table chooses among policies.
         ``id`` is a GUID (UUIDv7, RFC 9562, unless given), ``by`` the person who writes. Raises ``InvalidInput`` for a
         record that the model does not take, ``PolicyError``.
         """
-        model = type(record) if is_record(type(record)) else None
-        return cls._start(clock, record, model, id, by, policy)
-
-    @classmethod
-    def _start(
-        cls, clock: Clock, record: Any, model: Any, id: str | None, by: str | None, policy: Policies | None
-    ) -> Version[T]:
-        if id is not None and not (isinstance(id, str) and id):
-            raise InvalidInput(f"id={id!r}: an id is a text that is not empty")
+        model = type(record) if model is None and is_record(type(record)) else model
+        binding = _bind(model, policy)
+        if id is not None and not (isinstance(id, str) and id and id.isprintable()):
+            raise InvalidInput(f"id={id!r}: an id is a text, without control characters and not empty")
+        author, empty = _author(by), Reading({}, (), binding)
+        changes = changes_between({}, leaves_of_record(empty, record), {}, empty)
         stamp = clock.tick()
         new_id = str(_uuid7(stamp.millis)) if id is None else id
-        made: Version[T] = cls(Stored(new_id, stamp, _EMPTY, {}, ()), _bind(model, policy))
-        empty = Reading({}, (), made._binding)
-        changes = changes_between({}, leaves_of_record(empty, record), {}, empty)
-        return made._written(Commit(stamp, _EMPTY, _author(by)), changes)._checked()
+        made: Version[Any] = Version(Stored(new_id, stamp, _EMPTY, {}, ()), binding)
+        return made._written(Commit(stamp, _EMPTY, author), changes)
 
     @overload
     @staticmethod
-    def decode(data: bytes, model: type[T], policy: Policies | None = None) -> Version[T]: ...
+    def decode(data: bytes, model: type[M], policy: Policies | None = None) -> Version[M]: ...
     @overload
     @staticmethod
     def decode(data: bytes, model: str | None = None, policy: Policies | None = None) -> Version[dict[str, Any]]: ...
@@ -138,18 +164,21 @@ class Version(Generic[T]):
 
     @property
     def deleted(self) -> bool:
-        """Whether the record is deleted: no edit that its deletion had not seen is kept against it."""
+        """Whether the record is deleted: no edit that its deletion had not seen is kept against it.
+
+        Also by a column that means deletion (``Policy(deleted=)``); such a one is edited to restore the record.
+        """
         return self._reading.is_deleted
 
     @property
     def conflicts(self) -> tuple[Conflict, ...]:
         """The open questions, in the order of the record; ``()`` where there are none."""
-        return tuple(self._reading.conflicts)
+        return tuple(copy.deepcopy(self._reading.conflicts))  # the version does not change, whatever is done to them
 
     @property
     def lost(self) -> tuple[Lost, ...]:
         """What concurrent writes lost, the same on every replica, until somebody who saw them writes the field."""
-        return tuple(self._reading.lost)
+        return tuple(copy.deepcopy(self._reading.lost))
 
     @property
     def stamps(self) -> dict[str, Timestamp]:
@@ -186,7 +215,7 @@ class Version(Generic[T]):
 
         Raises ``InvalidInput`` for a path that is no field's.
         """
-        at = self._reading.field_at(parse_path(path))
+        at = self._reading.field_at(_parsed(path))
         state, rule = self._fields.get(at), self._reading.rules.get(at)
         if state is None or rule is None:
             raise InvalidInput(f"is no field of this record; its fields: {', '.join(self.stamps)}", at)
@@ -196,10 +225,9 @@ class Version(Generic[T]):
             heads = [Candidate(UNSET, stamp, name_of(stamp)) for stamp in sorted(state.stamps())]
         shown = self._reading.views[at]
         how = steps(state, rule, at) if isinstance(state, History) else ()
-        about = [c for c in self.conflicts if c.path[: len(at)] == at]
-        return Explanation(
-            at, shown.value, tuple(heads), how, tuple(about), tuple(x for x in self.lost if x.path[: len(at)] == at)
-        )
+        about = [c for c in self._reading.conflicts if c.path[: len(at)] == at]
+        lost = [x for x in self._reading.lost if x.path[: len(at)] == at]
+        return copy.deepcopy(Explanation(at, shown.value, tuple(heads), how, tuple(about), tuple(lost)))
 
     # ---- writing
 
@@ -210,7 +238,7 @@ class Version(Generic[T]):
         /,
         *,
         by: str | None = None,
-        shared: VersionVector | None = None,
+        shared: Mapping[str, Timestamp] | None = None,
         **fields: Any,
     ) -> Version[T]:
         """Writes some fields: ``v.edit(clock, {"address.zip": "1010"}, title="oat milk")``; ``UNSET`` unsets one.
@@ -221,12 +249,15 @@ class Version(Generic[T]):
         unless given, nothing was (typing). Raises ``RecordDeleted``, and ``InvalidInput`` with the place.
         """
         self._must_live("edit")
+        if not isinstance(changes, Mapping | None):
+            raise InvalidInput(f"{changes!r}: give a mapping of paths, or names")
         given: dict[Path, Any] = {_parsed(text): value for text, value in (changes or {}).items()}
         given |= {(name,): value for name, value in fields.items()}
         made = edited(self._reading, given)
         if not made:
             return self
-        return self._commit(clock, made, self.seen, by, shared=_EMPTY if shared is None else shared)
+        after = self._commit(clock, made, self.seen, by, shared=_vector(shared, _EMPTY))
+        return after._checked(self, InvalidInput, any(change.value is UNSET for change in made.values()))
 
     def put(
         self,
@@ -235,7 +266,7 @@ class Version(Generic[T]):
         base: Version[T] | T | Mapping[str, Any] | None = None,
         *,
         by: str | None = None,
-        shared: VersionVector | None = None,
+        shared: Mapping[str, Timestamp] | None = None,
     ) -> Version[T]:
         """Writes what the author changed against ``base``, and nothing else: a stale record put back reverts nobody.
 
@@ -247,10 +278,11 @@ class Version(Generic[T]):
         Raises ``RecordDeleted`` where nobody says a base, ``InvalidInput`` for a base that this version does not
         contain and for a record that the model does not take.
         """
-        if base is None:
-            self._must_live("put")
         if isinstance(base, Version):
             self._must_contain(base)
+            base = None if base.seen == self.seen and base == self else base
+        if base is None:
+            self._must_live("put")
         ref = base if isinstance(base, Version) else self if base is None else None
         seen_by_author = leaves_of_record(self._reading, base, False) if ref is None else own_leaves(ref._reading)
         old = {path: leaf.value for path, leaf in seen_by_author.items()}
@@ -258,10 +290,10 @@ class Version(Generic[T]):
         changed = changes_between(old, leaves_of_record(self._reading, record), self._fields, looked_at)
         if not changed:
             return self
-        handed_out = self.seen if shared is None else shared
+        handed_out = _vector(shared, self.seen)
         if ref is self:
             return self._commit(clock, changed, self.seen, by, shared=handed_out)
-        ordinary, beside = rebased(changed, old, self._fields, None if ref is None else ref._fields)
+        ordinary, beside = rebased(changed, old, self._reading, looked_at)
         made = self
         if beside:
             seen = _EMPTY if ref is None else ref.seen
@@ -302,7 +334,8 @@ class Version(Generic[T]):
         changes, deleted = answered(ref._reading, answers)
         if not changes and deleted is None:
             return self
-        return self._commit(clock, changes, ref.seen, by, ref=ref, shared=self.seen, deleted=deleted)
+        after = self._commit(clock, changes, ref.seen, by, ref=ref, shared=self.seen, deleted=deleted)
+        return after._checked(self, AnswerError)
 
     def fork(self, clock: Clock, path: str | Path, *, by: str | None = None) -> tuple[Version[T], ...]:
         """Keeps both: ``(kept, *copies)``. Each copy is a record of its own in which the field holds one losing head;
@@ -341,7 +374,7 @@ class Version(Generic[T]):
         deleted: bool | None = None,
     ) -> Version[T]:
         commit = Commit(clock.tick(self.seen, {"": self.created}), seen, _author(by))
-        return self._written(commit, changes, self if ref is None else ref, shared, deleted)._checked(self)
+        return self._written(commit, changes, self if ref is None else ref, shared, deleted)
 
     def _written(
         self,
@@ -363,14 +396,14 @@ class Version(Generic[T]):
         stored = Stored(self.id, self.created, self.seen.plus(commit.stamp), fields, marks)
         return Version(stored, self._binding)
 
-    def _checked(self, before: Version[T] | None = None) -> Version[T]:
+    def _checked(self, before: Version[T], error: type[MergeError], doubtful: bool = False) -> Version[T]:
         """Itself, if it is a record that the model takes, or was none before."""
-        if self._binding.checks and (wrong := _broken(self)) and (before is None or not _broken(before)):
-            raise InvalidInput(f"the model does not take this record: {wrong}")
+        if (doubtful or self._binding.checks) and (wrong := _broken(self)) and not _broken(before):
+            raise error(f"the model does not take this record: {wrong}")
         return self
 
     def _must_live(self, what: str) -> None:
-        if live_deletes(self._marks) and self.deleted:
+        if live_deletes(self._marks) and self.deleted:  # not by a column, which is edited to restore
             raise RecordDeleted(f"the record is deleted: restore(clock) it before you {what} it")
 
     def _must_contain(self, base: Version[Any]) -> None:
@@ -400,7 +433,7 @@ def _join(a: Version[T], b: Version[T]) -> Version[T]:
         return a
     if a.id != b.id:
         raise InvalidInput(f"these are versions of two records, {a.id} and {b.id}")
-    if a._binding.rule is not b._binding.rule:
+    if a._binding[:2] != b._binding[:2]:
         raise PolicyError("the versions are read by different models or policies: decode both alike")
     fields = dict(a._fields)
     for path, theirs in b._fields.items():
@@ -432,18 +465,17 @@ def _live_marks(marks: Iterable[Mark]) -> tuple[Mark, ...]:
     return tuple(sorted(live, key=lambda m: (format_path(m.path), m.commit.stamp, m.deleted, m.commit.by or "")))
 
 
-@lru_cache(maxsize=1024)
-def _bound(model: Any, rule: Rule, policy: Any) -> Binding:
-    narrowed = rule.of(origin(model) if is_record(model) else dict)
-    return Binding(model, policy, narrowed, _checks(narrowed, set()))
-
-
 def _bind(model: Any, policy: Policies | None) -> Binding:
     """What a version is read by. Raises ``PolicyError``."""
     if not (model is None or isinstance(model, str) or is_record(model)):
         raise PolicyError(f"{model!r} is no model: give a Struct or a dataclass, the name of a table, or nothing")
-    rule = rule_for(Any if model is None else model, policy)
-    return _bound(model, rule, policy if isinstance(policy, Policy) else None)
+    rule = rule_for(Any if model is None else model, policy).of(origin(model) if is_record(model) else dict)
+    return Binding(model, policy, rule, *_read_once(rule))
+
+
+@lru_cache(maxsize=1024)
+def _read_once(rule: Rule) -> tuple[bool, Rule]:
+    return _checks(rule, set()), rule.piece(Any)
 
 
 def _checks(rule: Rule, known: set[Any]) -> bool:
@@ -451,9 +483,7 @@ def _checks(rule: Rule, known: set[Any]) -> bool:
     if rule.type in known or not is_record(rule.type):
         return False
     known.add(rule.type)
-    return has_invariant(rule) or any(
-        _checks(slot.rule.of(origin(cls)), known) for slot in slots_of(rule) for cls in slot.classes.values()
-    )
+    return has_invariant(rule) or any(_checks(slot.inside, known) for slot in slots_of(rule) if slot.inside is not None)
 
 
 def _load(data: bytes, model: Any, policy: Any) -> Version[Any]:
@@ -467,6 +497,14 @@ def _broken(version: Version[Any]) -> str:
 
 def _entry(found: dict[Any, tuple[Commit, list[Path]]], commit: Commit) -> list[Path]:
     return found.setdefault((commit.stamp, commit.seen, commit.by), (commit, []))[1]
+
+
+def _vector(shared: Any, unless_given: VersionVector) -> VersionVector:
+    if shared is None or isinstance(shared, VersionVector):
+        return unless_given if shared is None else shared
+    if not isinstance(shared, Mapping) or not all(isinstance(stamp, Timestamp) for stamp in shared.values()):
+        raise InvalidInput(f"shared={shared!r}: give the seen of the version that was handed out")
+    return VersionVector(shared)
 
 
 def _author(by: Any) -> str | None:

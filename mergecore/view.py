@@ -151,8 +151,10 @@ class _Fold:
         value = typed(self.rule, self.path, first.value)
         shown = View(value, first.value, stamp=first.stamp)
         said = _Said(self.path, heads, self.typed)
-        for i, head in enumerate(others, 1):
-            shown = self.step(shown, heads[:i], head, said, steps)
+        done = _Past(first)
+        for head in others:
+            shown = self.step(shown, done, head, said, steps)
+            done.add(head)
         if others:
             stored = next((w.value for w in heads if same(self.typed(w), shown.value)), None)
             stored = plain(shown.value) if stored is None and shown.value is not UNSET else stored
@@ -164,22 +166,21 @@ class _Fold:
     def typed(self, write: Write) -> Any:
         return typed(self.rule, self.path, write.value)
 
-    def step(self, shown: View, done: Sequence[Write], head: Write, said: _Said, steps: list[Step] | None) -> View:
+    def step(self, shown: View, done: _Past, head: Write, said: _Said, steps: list[Step] | None) -> View:
         """One head more."""
         theirs, stamp = self.typed(head), shown.stamp
         assert stamp is not None
         base: Any = UNSET
         base_is: Literal["ancestor", "contested", "old", "none"] = "none"
         why = ""
-        if asks_base(self.rule, shown.value, theirs):
+        reused = head.stamp in done.stamps
+        if not reused and asks_base(self.rule, shown.value, theirs):
             base, base_is, why = self.base(done, head)
         sides = Sides(base, shown.value, theirs)
         verdicts: list[Verdict] = []
         single = len(said.heads) == 2
         answers = self.answers if single else {}
-        trust: Any = "old" if base_is == "none" else base_is
-        value, conflicts = merge_step(self.rule, self.path, sides, (stamp, head.stamp), trust, answers, verdicts)
-        reused = any(w.stamp == head.stamp for w in done)
+        value, conflicts = merge_step(self.rule, self.path, sides, (stamp, head.stamp), base_is, answers, verdicts)
         if (base_is == "old" or reused) and self.path not in answers:
             reason = "one stamp, two values: a node's name was used twice" if reused else "old base"
             said.whole(sides, value, (stamp, head.stamp), str(self.rule.strategy), reason)
@@ -197,26 +198,29 @@ class _Fold:
 
     # ---- the base of a step
 
-    def base(self, done: Sequence[Write], head: Write) -> tuple[Any, Any, str]:
+    def base(self, done: _Past, head: Write) -> tuple[Any, Any, str]:
         """The deepest base in both pasts: its value, how far it is to be trusted, and where it comes from.
 
         Candidates are retained writes inside both pasts (several: their own view, as git's recursive merge does for a
         criss-cross), and the carried base of a write whose ``after`` lies inside both.
         """
-        one = (head,)
-        options: list[tuple[Any, bool, Any, Any]] = []
-        shared = heads_of([w for w in self.writes if _inside(w.stamp, done) and _inside(w.stamp, one)])
+        one = _Past(head)
+        options: list[tuple[tuple[Timestamp, ...], bool, Any]] = []
+        shared = heads_of([w for w in self.writes if done.has(w.stamp) and one.has(w.stamp)])
         if shared:
-            options.append((_deepness(w.stamp for w in shared), True, (), shared))
+            options.append((_deepness(w.stamp for w in shared), True, shared))
         for w in self.writes:
-            if w.based and w.after is not None and all(_inside(s, done) and _inside(s, one) for s in w.after):
-                options.append((_deepness(w.after), False, (canonical(w.value), w.key), w))
-        unknown = [w for w in (*done, head) if w.based and w.after is None]
+            if w.based and w.after is not None and all(done.has(s) and one.has(s) for s in w.after):
+                options.append((_deepness(w.after), False, w))
+        unknown = [w for w in (*done.heads, head) if w.based and w.after is None]
         if unknown:  # a plain record that nobody knows: its own base, never trusted
             return typed(self.rule, self.path, unknown[-1].base), "old", "what a plain record was said to be based on"
         if not options:
             return UNSET, "old", "no base is left that both sides have in common"
-        at, retained, _, found = max(options, key=lambda option: option[:3])
+        at, retained, found = max(options, key=lambda option: option[:2])
+        if not retained:
+            equals = [w for deep, kept, w in options if deep == at and not kept]
+            found = max(equals, key=lambda w: (canonical(w.value), w.key)) if len(equals) > 1 else found
         if retained:
             below = self.view(tuple(found))
             value, contested, old = below.value, bool(below.conflicts), below.old
@@ -224,18 +228,18 @@ class _Fold:
         else:
             value, contested, old = typed(self.rule, self.path, found.base), found.contested, False
             why = f"what {found.stamp} was looking at"
-        exact = self.reaches((head,), done, at) or self.reaches(done, (head,), at)
+        exact = self.reaches(one, done, at) or self.reaches(done, one, at)
         if not exact and not retained:
-            exact = _covers_the_meet(found, done, head)
+            exact = _covers_the_meet(found, done, one)
         if old or not exact:
             return value, "old", f"{why}; both sides have more than that in common"
         return value, "contested" if contested else "ancestor", why
 
-    def reaches(self, start: Sequence[Write], other: Sequence[Write], base: Sequence[Timestamp]) -> bool:
+    def reaches(self, start: _Past, other: _Past, base: Sequence[Timestamp]) -> bool:
         """Whether every way down by ``after`` from one side into the other's past ends at the base, or below it."""
         todo: list[Timestamp | None] = []
-        for w in start:
-            todo += [w.stamp] if _inside(w.stamp, other) else _below(w, other)
+        for w in start.heads:
+            todo += [w.stamp] if other.has(w.stamp) else _below(w, other)
         done: set[Timestamp] = set()
         ends: set[Timestamp] = set()
         while todo:
@@ -245,7 +249,7 @@ class _Fold:
             if stamp in done:
                 continue
             done.add(stamp)
-            if _inside(stamp, other):
+            if other.has(stamp):
                 ends.add(stamp)
             elif stamp not in self.by:
                 return False
@@ -255,27 +259,60 @@ class _Fold:
         return all(stamp in base or any(w.seen.covers(stamp) for w in below) for stamp in ends)
 
 
-def _inside(stamp: Timestamp, heads: Iterable[Write]) -> bool:
-    return any(head.has(stamp) for head in heads)
+class _Past:
+    """The past of some writes: their stamps, what they have seen, and what they replaced."""
+
+    def __init__(self, first: Write) -> None:
+        self.heads: list[Write] = []
+        self.stamps: set[Timestamp] = set()
+        self.replaced: set[Timestamp] = set()
+        self.seen: dict[str, Timestamp] = {}
+        self.own: dict[str, list[Timestamp]] = {}
+        self.add(first)
+
+    def add(self, head: Write) -> None:
+        self.heads.append(head)
+        self.stamps.add(head.stamp)
+        self.replaced.update(head.after or ())
+        self.own.setdefault(head.node, []).append(head.stamp)
+        for node, stamp in head.seen.items():
+            if node not in self.seen or self.seen[node] < stamp:
+                self.seen[node] = stamp
+
+    def has(self, stamp: Timestamp) -> bool:
+        """Whether a stamp lies in it."""
+        highest = self.seen.get(stamp.node)
+        return (highest is not None and highest >= stamp) or stamp in self.stamps or stamp in self.replaced
+
+    def known_of(self, run: Write) -> list[Timestamp]:
+        """The stamps of a run, before its last, that it knows: its own, and the highest that each of its heads saw."""
+        found = [s for s in self.own.get(run.node, ()) if run.first <= s < run.stamp]
+        for head in self.heads:
+            seen = head.seen.get(run.node)
+            if seen is not None and run.first <= seen < run.stamp:
+                found.append(seen)
+        return found
+
+    def all_seen(self) -> VersionVector:
+        """All that lies in it, as a vector."""
+        return VersionVector([*self.seen.values(), *self.stamps])
 
 
 def _deepness(stamps: Iterable[Timestamp]) -> tuple[Timestamp, ...]:
     return tuple(sorted(stamps, reverse=True))
 
 
-def _below(write: Write, other: Sequence[Write]) -> Sequence[Timestamp | None]:
+def _below(write: Write, other: _Past) -> Sequence[Timestamp | None]:
     """The stamps under a write. Of a run that the other side has seen a part of, that part is under it."""
     if not write.based or write.after is None:
         return [None]
-    part = [s for o in other for s in (o.seen.get(write.node), o.stamp if o.node == write.node else None) if s]
-    part = [s for s in part if write.first <= s < write.stamp]
+    part = other.known_of(write) if write.first != write.stamp else []
     return [max(part)] if part else write.after
 
 
-def _covers_the_meet(write: Write, done: Sequence[Write], head: Write) -> bool:
+def _covers_the_meet(write: Write, done: _Past, head: _Past) -> bool:
     """Whether all that both pasts have in common was seen by the commit that carried a base, and is not of its run."""
-    past = VersionVector([s for w in done for s in (*w.seen.values(), w.stamp)])
-    meet = past & VersionVector([*head.seen.values(), head.stamp])
+    meet = done.all_seen() & head.all_seen()
     return meet <= write.seen and not (write.node in meet and meet[write.node] >= write.first)
 
 
@@ -284,7 +321,7 @@ def merge_step(
     path: Path,
     sides: Sides,
     stamps: tuple[Timestamp, Timestamp],
-    base_is: Literal["ancestor", "contested", "old"],
+    base_is: Literal["ancestor", "contested", "old", "none"],
     answers: Mapping[Path, Any],
     verdicts: list[Verdict],
 ) -> tuple[Any, list[Conflict]]:
@@ -293,7 +330,10 @@ def merge_step(
     for side in sides:
         check_value(side, "what is stored", kinds)
     at = Times(stamps[0], "ours"), Times(stamps[1], "theirs")
-    walk = Walk(Question(sides, rule, (name_of(stamps[0]), name_of(stamps[1])), at, kinds, base_is), answers, verdicts)
+    names = name_of(stamps[0]), name_of(stamps[1])
+    known = base_is in ("ancestor", "contested")
+    asked = Question(sides, rule, names, at, kinds, "old" if base_is == "none" else base_is, known)
+    walk = Walk(asked, answers, verdicts)
     value = walk.node(rule, path, sides)
     return value, walk.conflicts
 

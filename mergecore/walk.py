@@ -59,6 +59,13 @@ class Question(msgspec.Struct, frozen=True):
     base_is: Literal["ancestor", "contested", "old"] = "ancestor"
     """``contested``: in conflict itself; ``old``: not all that the sides have in common. No side yields to those for
     looking unchanged."""
+    was_absent: bool = False
+    """Whether a base that is ``UNSET`` says that nothing was there; else it says nothing."""
+
+    @property
+    def based(self) -> bool:
+        """Whether the merge as a whole has a base."""
+        return self.was_absent or self.sides.base is not UNSET
 
 
 class Walk:
@@ -88,7 +95,7 @@ class Walk:
             return self.respelled(sides, ours_kept, theirs_kept)
         if path in self.settled_paths:
             return larger(ours, theirs)
-        if equal(ours, theirs) and (ours is UNSET or self.asked.sides.base is UNSET):
+        if equal(ours, theirs) and (ours is UNSET or not self.asked.based):
             return self.agreed(path, sides)
         if ours is UNSET or theirs is UNSET:
             return self.deletion(rule, path, sides)
@@ -479,7 +486,7 @@ class Walk:
         base, ours, theirs = sides
         mine, other = self.asked.at
         times = mine.latest(rule, path, base, ours), other.latest(rule, path, base, theirs)
-        return Context(path, times, self.asked.names, self.asked.sides.base is not UNSET)
+        return Context(path, times, self.asked.names, self.asked.based)
 
     def note(
         self, path: Path, decided_by: str, base: Any, value: Any, said: Sequence[Candidate], reasons: Sequence[str]

@@ -19,41 +19,43 @@ import msgspec
 from msgspec import UNSET
 from msgspec.msgpack import Ext
 
-from .errors import InvalidInput
+from .errors import InvalidInput, TooDeep
 from .paths import ORDER, Path, Slice
-from .records import is_record, origin
+from .records import is_record
 from .values import MAX_DEPTH, as_map
 
-__all__ = ["Present", "pack", "plain", "plain_key", "tag_of", "unpack"]
+__all__ = ["PRESENT", "pack", "plain", "unpack"]
 
 
-class Present:
-    """What a field holds whose place is taken by a record with fields of its own: which record it is."""
+class Presence(Enum):
+    """What a field holds whose place is taken by a record with fields of its own."""
 
-    __slots__ = ("name",)
-
-    def __init__(self, name: str) -> None:
-        self.name = name
-
-    def __eq__(self, other: object) -> bool:
-        return isinstance(other, Present) and other.name == self.name
-
-    def __hash__(self) -> int:
-        return hash((Present, self.name))
+    PRESENT = "<record>"
 
     def __repr__(self) -> str:
-        return f"Present({self.name!r})"
+        return "PRESENT"
 
 
-def tag_of(cls: Any) -> str:
-    """What a record class is called among the members of a union: its tag, or else its name."""
-    config = getattr(origin(cls), "__struct_config__", None)
-    return str(config.tag) if config is not None and config.tag is not None else str(origin(cls).__name__)
-
+PRESENT = Presence.PRESENT
 
 _ATOMS: Final = frozenset(
-    (str, int, bool, float, type(None), bytes, dt.date, dt.datetime, dt.time, dt.timedelta, Decimal, uuid.UUID, Present)
+    (
+        str,
+        int,
+        bool,
+        float,
+        type(None),
+        bytes,
+        dt.date,
+        dt.datetime,
+        dt.time,
+        dt.timedelta,
+        Decimal,
+        uuid.UUID,
+        Presence,
+    )
 )
+_SIMPLE: Final = _ATOMS - {dt.datetime}
 _BASES: Final = (str, dt.datetime, dt.date, dt.time, dt.timedelta, Decimal, uuid.UUID, float, int)
 
 
@@ -63,11 +65,15 @@ def plain(value: Any, path: Path = (), depth: int = 0) -> Any:
     Raises ``InvalidInput``, with the place, for an object that no encoding knows, and ``TooDeep`` of its kind.
     """
     kind = type(value)
-    if kind in _ATOMS:
-        zoned = kind is dt.datetime and value.tzinfo is not None and type(value.tzinfo) is not dt.timezone
-        return dt.datetime.fromisoformat(value.isoformat()) if zoned else value
+    if kind is dt.datetime:
+        zoned = value.tzinfo is not None and type(value.tzinfo) is not dt.timezone
+        return dt.datetime.fromisoformat(value.isoformat()) if zoned else value  # the offset, and no rules of a zone
+    if kind in _ATOMS or value is UNSET:
+        return value
     if depth > MAX_DEPTH:
-        raise InvalidInput(f"nests deeper than {MAX_DEPTH} levels; nothing was written", path[:8])
+        raise TooDeep(f"nests deeper than {MAX_DEPTH} levels; nothing was written", path[:8])
+    if (kind is list or kind is set) and _SIMPLE.issuperset(map(type, value)):
+        return value.copy()
     if isinstance(value, (list, tuple)) and not hasattr(kind, "_fields"):
         return [plain(below, (*path, i), depth + 1) for i, below in enumerate(value)]
     if isinstance(value, (set, frozenset)):
@@ -78,9 +84,7 @@ def plain(value: Any, path: Path = (), depth: int = 0) -> Any:
     if (fields := as_map(value)) is not None:
         if hasattr(kind, "_fields"):  # a NamedTuple
             return [plain(below, (*path, key), depth + 1) for key, below in fields.items()]
-        made = {
-            plain_key(key): plain(below, (*path, key), depth + 1) for key, below in fields.items() if below is not UNSET
-        }
+        made = {_key(key): plain(below, (*path, key), depth + 1) for key, below in fields.items() if below is not UNSET}
         return _as_encoded(kind, made) if is_record(kind) else made
     if isinstance(value, (bytearray, memoryview)):
         return bytes(value)
@@ -90,7 +94,7 @@ def plain(value: Any, path: Path = (), depth: int = 0) -> Any:
     raise InvalidInput(f"is a {kind.__qualname__}, which cannot be stored: give a value that msgspec encodes", path)
 
 
-def plain_key(key: Any) -> Any:
+def _key(key: Any) -> Any:
     """A key of a map; one that is a tuple or an enum, too."""
     return _hashable(plain(key)) if type(key) is not str else key
 
@@ -125,7 +129,9 @@ def _as_encoded(kind: type, fields: dict[str, Any]) -> Any:
         return fields
     if config.array_like:
         names = [f.encode_name for f in msgspec.structs.fields(kind)]
-        return ([config.tag] if config.tag is not None else []) + [fields[name] for name in names if name in fields]
+        if fields.keys() != set(names[: len(fields)]):
+            raise InvalidInput(f"a {kind.__qualname__} is an array, in which no field but the last ones can be unset")
+        return ([config.tag] if config.tag is not None else []) + [fields[name] for name in names[: len(fields)]]
     return fields if config.tag is None else {config.tag_field: config.tag, **fields}
 
 
@@ -195,7 +201,7 @@ _EXTENSIONS: dict[type, tuple[int, Callable[[Any], bytes]]] = {
     dt.timedelta: (_DELTA, lambda value: _encode([value.days, value.seconds, value.microseconds])),
     Decimal: (_DECIMAL, lambda value: str(value).encode()),
     uuid.UUID: (_UUID, lambda value: value.bytes),
-    Present: (_PRESENT, lambda value: pack(value.name)),
+    Presence: (_PRESENT, lambda value: b""),
     Slice: (_SLICE, lambda value: _encode([value.start, value.stop])),
 }
 
@@ -233,7 +239,7 @@ _READERS: Final[dict[int, Callable[[bytes], Any]]] = {
     _UUID: lambda data: uuid.UUID(bytes=data),
     _INT: lambda data: int.from_bytes(data, "big", signed=True),
     _MAP: lambda data: {_hashable(key): below for key, below in _decode(data)},
-    _PRESENT: lambda data: Present(_decode(data)),
+    _PRESENT: lambda data: PRESENT,
     _TEXT: lambda data: data.decode("utf-8", "surrogatepass"),
     _SLICE: lambda data: Slice(*_decode(data)),
     _UNSET: lambda data: UNSET,

@@ -14,17 +14,17 @@ from .answers import read_answers
 from .clock import Timestamp
 from .errors import AnswerError, InvalidInput, MergeError, SchemaMismatch
 from .history import Commit, History, ORSet, PNCounter, State, Write
-from .layout import Leaf, Slot, asks_base, has_invariant, kind_of, leaves_of, slots_of, typed
+from .layout import Leaf, Slot, asks_base, check_class, has_invariant, kind_of, leaves_of, slots_of, typed
 from .paths import ByPath, Path, format_path
 from .policy import Rule
 from .reading import Reading, live_deletes
 from .records import as_row, convert, fields_of, is_record, origin
 from .strategies import Candidate
-from .values import UNSET, Sides, check_value, equal, same
+from .values import UNSET, Sides, check_depth, check_value, equal, same
 from .vectors import VersionVector
 from .view import View, merge_step, name_of, view
 from .walk import Verdict
-from .wire import Present, plain, plain_key, tag_of
+from .wire import PRESENT, plain
 
 __all__ = ["Change", "answered", "changes_between", "edited", "leaves_of_record", "own_leaves", "rebased", "written"]
 
@@ -37,6 +37,7 @@ class Change(NamedTuple):
     rule: Rule
     value: Any
     based: bool = False
+    runs: bool = True
     foreign: bool = False
     base: tuple[Any] | None = None
 
@@ -57,7 +58,7 @@ def written(
     ``shared`` is what has been handed out of the record; ``None`` where the author was looking at something older.
     Raises ``SchemaMismatch`` where what is stored is of another kind or depth, ``InvalidInput`` for a wrong value.
     """
-    rule, value, based, foreign, given = change
+    rule, value, based, runs, foreign, given = change
     kind = type(state) if foreign and state is not None else kind_of(rule)
     if state is not None and state.kind != kind.kind:
         raise SchemaMismatch(f"is stored as a {state.kind}, and the policy makes it a {kind.kind}", path)
@@ -76,7 +77,7 @@ def written(
     if given:
         return state.plus(Write(commit, value, True, base))
     heads = before.heads
-    if shared is not None and len(heads) == 1 and _goes_on(heads[0], commit, shared):
+    if runs and shared is not None and len(heads) == 1 and _goes_on(heads[0], commit, shared):
         head = heads[0]
         return state.plus(Write(commit, value, True, head.base, head.after, head.contested, head.first))
     after = tuple(head.stamp for head in heads)
@@ -109,12 +110,20 @@ def _counted(
 
 def own_leaves(reading: Reading) -> dict[Path, Leaf]:
     """All fields of a version, and what they show; plain, as the model has it."""
-    return leaves_of_record(reading, reading.record)
+    own = leaves_of_record(reading, reading.record, strict=False)
+    foreign = reading.binding.foreign
+    absent = [path for path in reading.places if own[path].value is not PRESENT]
+    for path, state in reading.fields.items():
+        if path not in own and not any(path[: len(at)] == at for at in absent):
+            value = view(state, foreign, path).stored if isinstance(state, History) else state.value()
+            own[path] = Leaf(foreign, value, foreign=True)
+    return own
 
 
 def leaves_of_record(reading: Reading, record: Any, strict: bool = True) -> dict[Path, Leaf]:
     """All fields of a record in hand, plain. ``strict``: the model must take it (else ``InvalidInput``)."""
     model, rule = reading.binding.model, reading.binding.rule
+    check_depth(record, "the record")
     into: dict[Path, Leaf] = {}
     if not reading.binding.is_modelled:
         if not isinstance(record, Mapping):
@@ -126,15 +135,21 @@ def leaves_of_record(reading: Reading, record: Any, strict: bool = True) -> dict
         if strict or rule.whole or not isinstance(row, Mapping):
             record = convert(record, model, "the record")
         if not rule.whole:
-            _row_leaves(rule, (), row, into)
-    elif not rule.whole:
-        leaves_of(rule, (), record, into)
+            _row_leaves(reading, rule, (), row, into)
+    else:
+        check_class(record, model, ())
+        if strict and reading.binding.checks:
+            convert(plain(record), model, "the record")  # an instance can have been changed
+        if not rule.whole:
+            leaves_of(rule, (), record, into)
     if rule.whole:
         into[()] = Leaf(rule, record)
     return {path: leaf._replace(value=plain(leaf.value, path)) for path, leaf in into.items()}
 
 
-def _row_leaves(rule: Rule, path: Path, row: Any, into: dict[Path, Leaf], based: bool = False) -> None:
+def _row_leaves(
+    reading: Reading, rule: Rule, path: Path, row: Any, into: dict[Path, Leaf], based: bool = False
+) -> None:
     """The fields of a record that is given as a mapping: what is missing is unset, whatever its default."""
     row = as_row(row, fields_of(rule.type) or ())
     based = based or has_invariant(rule)
@@ -145,60 +160,69 @@ def _row_leaves(rule: Rule, path: Path, row: Any, into: dict[Path, Leaf], based:
         if slot.members:
             fact = {m: row[m] for m in slot.members if m in row} or UNSET
             into[at] = Leaf(slot.rule, _taken(fact, slot.rule, at), based)
-        elif not slot.classes:
-            into[at] = Leaf(slot.rule, _taken(row.get(slot.key, UNSET), slot.rule, at), based)
+        elif slot.inside is None:
+            deletes = slot.key == rule.deleted
+            value = _taken(row.get(slot.key, UNSET), slot.rule, at)
+            into[at] = Leaf(slot.rule, value, based or deletes, not deletes)
         else:
-            _place_leaves(slot, at, row.get(slot.key, UNSET), into, based)
+            _place_leaves(reading, slot, at, row.get(slot.key, UNSET), into, based)
     config = getattr(origin(rule.type), "__struct_config__", None)
-    tag = None if config is None else config.tag_field
-    for key in row:
-        if key not in known and key != tag:
-            into[*path, plain_key(key)] = Leaf(rule.piece(Any), row[key], based, True)
+    known |= {config.tag_field} if config is not None else set()
+    unknown = {key: value for key, value in row.items() if key not in known}
+    _document_leaves(reading, reading.binding.foreign, path, unknown, into, foreign=True)
 
 
-def _place_leaves(slot: Slot, path: Path, value: Any, into: dict[Path, Leaf], based: bool = False) -> None:
+def _place_leaves(
+    reading: Reading, slot: Slot, path: Path, value: Any, into: dict[Path, Leaf], based: bool = False
+) -> None:
     """The fields of what stands where a record with fields of its own can stand: a record, a mapping, or neither."""
+    assert slot.inside is not None
     row = value if isinstance(value, Mapping) else None
-    if row is None or len(slot.classes) > 1:
-        value = value if value is UNSET else convert(value, slot.rule.declared, "the new value", InvalidInput, path)
-    cls = type(value) if is_record(type(value)) else None
-    if cls is None and isinstance(value, Mapping):
-        cls = next(iter(slot.classes.values()))
-    here = None if cls is None else slot.rule.of(origin(cls))
-    if here is None or not here.by_field:
-        if slot.presence is not None:
-            into[path] = Leaf(slot.presence, value, True)
-        return
+    if row is None and value is not UNSET:
+        value = convert(value, slot.rule.declared, "the new value", InvalidInput, path)
+    is_one = row is not None or is_record(type(value))
     if slot.presence is not None:
-        into[path] = Leaf(slot.presence, Present(tag_of(cls)), True)
-    if row is not None:
-        _row_leaves(here, path, row, into, based)
-    else:
-        leaves_of(here, path, value, into, based)
+        into[path] = Leaf(slot.presence, PRESENT if is_one else value)
+    if row is not None or (value is UNSET and slot.presence is None):
+        _row_leaves(reading, slot.inside, path, row or {}, into, based)
+    elif is_one:
+        check_class(value, slot.cls, path)
+        leaves_of(slot.inside, path, value, into, based)
 
 
 def _document_leaves(
-    reading: Reading, rule: Rule, path: Path, record: Mapping[Any, Any], into: dict[Path, Leaf]
+    reading: Reading,
+    rule: Rule,
+    path: Path,
+    record: Mapping[Any, Any],
+    into: dict[Path, Leaf],
+    foreign: bool = False,
 ) -> None:
-    """The fields of a schemaless record: its keys; where an app that knows more wrote fields below, those."""
-    groups = slots_of(rule)
+    """The fields of a schemaless record: its keys; where an app that knows more wrote fields below, those.
+
+    ``foreign``: of a part that the model does not know, in which what is missing is left alone.
+    """
+    groups = () if foreign else slots_of(rule)
     grouped = {member for slot in groups for member in slot.members}
     for slot in groups:
         into[*path, slot.key] = Leaf(slot.rule, {m: record[m] for m in slot.members if m in record} or UNSET)
-    for key in [*record, *(step for step in reading.steps_below(path) if step not in record)]:
-        at = (*path, plain_key(key))
+    stored = [] if foreign else [step for step in reading.steps_below(path) if step not in record]
+    for key in [*record, *stored]:
+        if type(key) is not str:
+            raise InvalidInput(f"{key!r} is no name of a field: the keys of a record are texts", path)
+        at = (*path, key)
         if key in grouped or at in into:
             continue
-        value, below = record.get(key, UNSET), rule.child(key)
+        value, below = record.get(key, UNSET), reading.binding.foreign if foreign else rule.child(key)
         if at not in reading.opened or not (isinstance(value, Mapping) or value is UNSET):
-            into[at] = Leaf(below, value)
+            deletes = not foreign and key == rule.deleted
+            into[at] = Leaf(below, value, deletes, not deletes, foreign)
             continue
         if at in reading.fields:
-            marker = reading.stored(at)
-            name = marker.name if isinstance(marker, Present) else "dict"
-            into[at] = Leaf(below.piece(Any), UNSET if value is UNSET else Present(name), True)
+            into[at] = Leaf(below, UNSET if value is UNSET else PRESENT, foreign=foreign)
         if value is not UNSET or at not in reading.fields:
-            _document_leaves(reading, below.of(dict), at, {} if value is UNSET else value, into)
+            inside = below if foreign else below.of(dict)
+            _document_leaves(reading, inside, at, {} if value is UNSET else value, into, foreign)
 
 
 def changes_between(
@@ -212,21 +236,19 @@ def changes_between(
     born: list[Path] = []  # what becomes present is written whole
     for path, leaf in new.items():
         value, was = leaf.value, old.get(path, UNSET)
-        if path in old and equal(was, value) and not any(path[: len(at)] == at for at in born):
+        lives_again = any(path[: len(at)] == at for at in born)
+        if (path in old and equal(was, value) and not lives_again) or (value is UNSET and path not in fields):
             continue
-        if value is UNSET and (path not in fields or (looked_at is not None and looked_at.stored(path) is UNSET)):
+        if value is UNSET and not lives_again and looked_at is not None and looked_at.stored(path) is UNSET:
             continue
-        if isinstance(value, Present):
+        if value is PRESENT:
             born.append(path)
         changed[path] = Change(*leaf, None if looked_at is not None else (was,))
     return changed
 
 
 def rebased(
-    changes: Mapping[Path, Change],
-    old: Mapping[Path, Any],
-    fields: Mapping[Path, State],
-    looked_at: Mapping[Path, State] | None,
+    changes: Mapping[Path, Change], old: Mapping[Path, Any], reading: Reading, looked_at: Reading | None
 ) -> tuple[dict[Path, Change], dict[Path, Change]]:
     """Of changes against an older base: those that are ordinary edits now, and those that stand beside what is.
 
@@ -235,18 +257,20 @@ def rebased(
     """
     ordinary: dict[Path, Change] = {}
     beside: dict[Path, Change] = {}
+    shown = own_leaves(reading)
     for path, change in changes.items():
-        state, before = fields.get(path), None if looked_at is None else looked_at.get(path)
+        state, before = reading.fields.get(path), None if looked_at is None else looked_at.fields.get(path)
         rule, was = change.rule, old.get(path, UNSET)
         if not isinstance(state, History) and (state is not None or kind_of(rule) is not History):
             (ordinary if looked_at is None else beside)[path] = change
             continue
-        now = view(state, rule, path) if isinstance(state, History) else View(UNSET, UNSET)
+        now = _seen_view(reading, path, change)
         if looked_at is None:
-            still, open_ = equal(plain(now.value), was), bool(now.conflicts)
+            still, open_ = equal(shown[path].value if path in shown else UNSET, was), bool(now.conflicts)
         else:
-            saw = view(before, rule, path) if isinstance(before, History) else View(UNSET, UNSET)
-            still, open_ = _same_heads(state, before), bool(now.conflicts or now.old or saw.conflicts)
+            saw = _seen_view(looked_at, path, change)
+            still = (now is saw is _NOTHING) or _same_heads(state, before)
+            open_ = bool(now.conflicts or now.lost or now.old or saw.conflicts)
         if still:
             ordinary[path] = change._replace(base=None)
             continue
@@ -256,6 +280,16 @@ def rebased(
         elif not same(merged[0], now.stored):
             ordinary[path] = change._replace(base=None, value=merged[0])
     return ordinary, beside
+
+
+def _seen_view(reading: Reading, path: Path, change: Change) -> View:
+    """What a record shows of a field: nothing, below a record that is absent."""
+    state = reading.fields.get(path)
+    hidden = path not in reading.rules and not change.foreign
+    return _NOTHING if hidden or not isinstance(state, History) else view(state, change.rule, path)
+
+
+_NOTHING = View(UNSET, UNSET)
 
 
 def _same_heads(one: State | None, other: State | None) -> bool:
@@ -285,11 +319,11 @@ def edited(reading: Reading, given: Mapping[Path, Any]) -> dict[Path, Change]:
     made: dict[Path, tuple[Leaf, Any]] = {}
     changed: dict[Path, Change] = {}
     for path, value in given.items():
-        check_value(value, "the new value")
+        check_value(value, "the new value", at=path)
         slot, at, rest = _place(reading, own, path)
-        if slot is not None and slot.classes:
+        if slot is not None and slot.inside is not None:
             shown = {p: leaf.value for p, leaf in own.items()}
-            changed |= changes_between(shown, _leaves_at(slot, at, value), reading.fields, reading)
+            changed |= changes_between(shown, _leaves_at(reading, slot, at, value), reading.fields, reading)
             continue
         leaf = own.get(at) or Leaf(reading.binding.rule.child(at[-1]), UNSET)
         held = made[at][1] if at in made else leaf.value
@@ -303,11 +337,11 @@ def edited(reading: Reading, given: Mapping[Path, Any]) -> dict[Path, Change]:
     return changed
 
 
-def _leaves_at(slot: Slot, path: Path, value: Any) -> dict[Path, Leaf]:
+def _leaves_at(reading: Reading, slot: Slot, path: Path, value: Any) -> dict[Path, Leaf]:
     """The fields of a record below that is given as a whole, plain."""
     into: dict[Path, Leaf] = {}
     value = convert(value, slot.rule.declared, "the new value", InvalidInput, path)
-    _place_leaves(slot, path, value, into)
+    _place_leaves(reading, slot, path, value, into)
     return {at: leaf._replace(value=plain(leaf.value, at)) for at, leaf in into.items()}
 
 
@@ -333,13 +367,11 @@ def _place(reading: Reading, own: Mapping[Path, Leaf], path: Path) -> tuple[Slot
                 return None, at, path[i + 1 :]
             rule = rule.child(step).of(dict)
             continue
-        if not slot.classes or i == len(path) - 1:
+        if slot.inside is None or i == len(path) - 1:
             return slot, at, path[i + 1 :]
-        marker = own[at].value if at in own else None
-        if slot.presence is not None and not isinstance(marker, Present):
-            raise InvalidInput(f"is {marker!r}: give the whole of it first", at)
-        cls = slot.classes.get(marker.name) if isinstance(marker, Present) else None
-        rule = slot.rule.of(origin(cls or next(iter(slot.classes.values()))))
+        if slot.presence is not None and own[at].value is not PRESENT:
+            raise InvalidInput(f"is {own[at].value!r}: give the whole of it first", at)
+        rule = slot.inside
     raise InvalidInput("leads to no field", path)
 
 
@@ -373,7 +405,7 @@ def _put_in(held: Any, rest: Path, value: Any, rule: Rule, path: Path) -> Any:
 
 def _taken(value: Any, rule: Rule, path: Path, error: type[MergeError] = InvalidInput) -> Any:
     """A value as one of the field's type, plain. Raises ``error`` where it is none."""
-    if value is UNSET or isinstance(value, Present):
+    if value is UNSET or value is PRESENT:
         return value
     what = "the answer" if error is AnswerError else "the new value"
     return plain(value if rule.declared is Any else convert(value, rule.declared, what, error, path), path)
@@ -395,7 +427,7 @@ def answered(reading: Reading, answers: ByPath[Any]) -> tuple[dict[Path, Change]
     by_field: dict[Path, dict[Path, Any]] = {}
     for path, answer in given.items():
         at = reading.field_at(path)
-        if at in own and not (own[at].based and at in reading.opened):
+        if at in own and at not in reading.places:
             by_field.setdefault(at, {})[path] = answer
         elif path:
             _answer_place(reading, own, path, answer, changes)
@@ -416,10 +448,10 @@ def _answer_place(
 ) -> None:
     """An answer about a record below."""
     slot, at, rest = _place(reading, own, path)
-    if slot is None or not slot.classes or rest:
+    if slot is None or slot.inside is None or rest:
         raise AnswerError("is above what is open there: answer each question at its own path", path)
     try:
-        leaves = _leaves_at(slot, at, answer)
+        leaves = _leaves_at(reading, slot, at, answer)
     except MergeError as error:
         raise AnswerError(str(error), path) from None
     if slot.presence is not None:  # written also where it stays what it was: that is the answer

@@ -6,12 +6,15 @@ import random
 import subprocess
 import sys
 from collections.abc import Callable
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
 import pytest
+from conftest import Tally
 
 from benchmarks.cases import few_edits, many_edits
+from benchmarks.convergence import DEPTHS, ROWS, Cell, End, judge_cell, play
 from benchmarks.peers import Contender, Outcome, for_lists, load
 from benchmarks.report import Timed, exit_code, failures, judge, rows
 from benchmarks.running import Run
@@ -20,18 +23,19 @@ from benchmarks.text import Pace, judge_corpus
 from benchmarks.worlds import World
 
 ROOT = Path(__file__).parents[1]
+MODEL = ROOT.parent / "shared" / "model"
 PEERS, MISSING = load()
 
 
 @pytest.mark.skipif(
     bool(MISSING), reason=f"The benchmarks compare with packages that are not here. {' '.join(MISSING)}"
 )
-def test_a_smoke_run_verifies_both_groups() -> None:
+def test_a_smoke_run_verifies_every_group() -> None:
     """With --check, so that a wrong result of mergecore's would be exit 1."""
     command = [sys.executable, "-m", "benchmarks", "--smoke", "--check"]
     run = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
     assert run.returncode == 0, run.stdout + run.stderr
-    assert "=== sequences" in run.stdout and "=== text" in run.stdout
+    assert all(f"=== {group}\n" in run.stdout for group in ("sequences", "text", "convergence"))
 
 
 def contender(name: str, merge: Callable[[Any, Any, Any], Any]) -> Contender:
@@ -99,3 +103,58 @@ def test_conservation_is_checked_by_what_was_drawn() -> None:
     deleted = next(x for x in base if x not in ours)
     mutants = [ours, theirs, base, value[:-1], [*value, value[0]], [deleted, *value], value[::-1], [*value, "strange"]]
     assert all(case.wrong(Outcome(mutant, candidates)) for mutant in mutants)
+
+
+@pytest.mark.skipif(not MODEL.is_dir(), reason="The model is read from ../shared/model, which is not there.")
+def test_a_seed_gives_the_run_that_it_gives_in_the_model(monkeypatch: pytest.MonkeyPatch, tally: Tally) -> None:
+    """In every row and at every depth: the right end or not, an old base met or not, on the way and at the end, and
+    how many writes were held.
+    """
+    monkeypatch.syspath_prepend(str(MODEL))
+    exactness = import_module("exactness")
+    joined = exactness.join
+
+    def join(policy: Any, a: Any, b: Any) -> Any:
+        """The model tells versions apart by identity, too: joining what adds nothing gives the same one, as here."""
+        made = joined(policy, a, b)
+        return a if made == a else b if made == b else made
+
+    monkeypatch.setattr(exactness, "join", join)
+    runs = [(row, depth, seed) for row in ROWS for depth in DEPTHS for seed in (0, 1)]
+    for row, depth, seed in runs:
+        end = play(seed, row.world, depth)
+        assert end[:4] == exactness.run(seed, depth, *row.world), (row.name, depth, seed)
+        assert end.agreed
+    tally("runs of the exactness table, equal to the model's", len(runs), floor=250)
+
+
+def cell(depth: int, right: int, wrong: int, *more: End) -> Cell:
+    """So many runs with the right end, and so many with a wrong one that was reported."""
+    ends = [End(True, False, False, 5, True, 500)] * right + [End(False, True, True, 5, True, 500)] * wrong
+    return Cell(depth, range(7, 7 + right + wrong + len(more)), [*ends, *more])
+
+
+def test_a_share_below_the_designs_fails_beyond_chance() -> None:
+    """56 % of 200 runs is the figure at depth 2; the fewer the runs, the more chance does."""
+    row = next(row for row in ROWS if row.name == "peer to peer 5, bursts")
+    assert (
+        judge_cell(row, cell(2, 112, 88)) == judge_cell(row, cell(2, 90, 110)) == judge_cell(row, cell(2, 14, 26)) == []
+    )
+    assert judge_cell(row, cell(2, 70, 130)) == [
+        "peer to peer 5, bursts, depth 2: 35 % ended exactly right; the design has 56 %, and chance makes 19.9"
+    ]
+    assert judge_cell(row, cell(2, 0, 2), sampled=False) == []
+
+
+def test_one_run_is_too_many_that_is_wrong_without_a_word_or_disagrees() -> None:
+    """Whatever the row; and where the design is always exact, one that is not."""
+    row, hub = next(row for row in ROWS if not row.exact), ROWS[0]
+    silent, split = End(False, False, False, 5, True, 500), End(True, False, False, 5, False, 500)
+    at = f"{row.name}, depth 2"
+    assert judge_cell(row, cell(2, 1, 8, silent)) == [
+        f"{at}: the end is wrong without a word in 1 of 10 runs, first with seed 16"
+    ]
+    assert judge_cell(row, cell(2, 1, 8, split)) == [f"{at}: the replicas disagree in 1 of 10 runs, first with seed 16"]
+    assert judge_cell(hub, cell(0, 199, 1), sampled=False) == [
+        "hub 5, single saves, depth 0: not exact, as the design always is, in 1 of 200 runs, first with seed 206"
+    ]

@@ -11,15 +11,22 @@ from msgspec import UnsetType
 from mergecore import (
     UNSET,
     Candidate,
+    Clock,
+    Commit,
     Conflict,
     Context,
+    Lost,
     Merged,
     Pass,
     Policy,
     Strategy,
+    Timestamp,
     Verdict,
+    Version,
+    VersionVector,
     counter,
     group,
+    join,
     keep_both,
     keyed,
     lww,
@@ -93,3 +100,29 @@ def variables(task: Task, times: dict[str, datetime], m: Merged[Task]) -> None:
     Policy(fields=fields)
     deleted: Task | UnsetType = task
     assert_type(merge(task, deleted, task).value, Task | UnsetType)
+
+
+def versions(data: bytes, form: dict[str, object]) -> None:
+    """The other door."""
+    clock = Clock("phone", now=lambda: 0)
+    version = Version.new(clock, Task("milk"), by="ann")
+    assert_type(version, Version[Task])
+    assert_type(version.record, Task)
+    assert_type(Version.decode(data, Task), Version[Task])
+    assert_type(Version.decode(data), Version[dict[str, Any]])
+    assert_type(Version.decode(data).record, dict[str, Any])
+    assert_type(version.edit(clock, {("title",): "oat"}, votes=2, by="ann", shared=version.seen), Version[Task])
+    assert_type(version.put(clock, form, base=version), Version[Task])
+    assert_type(version.put(clock, Task("oat"), form), Version[Task])
+    assert_type(version.delete(clock, base=version).restore(clock), Version[Task])
+    assert_type(version.resolve(clock, {"title": "oat"}), Version[Task])
+    assert_type(version.fork(clock, "title"), tuple[Version[Task], ...])
+    assert_type(join(version, None, version), Version[Task])
+    assert_type(version.conflicts, tuple[Conflict, ...])
+    assert_type(version.lost, tuple[Lost, ...])
+    assert_type(version.commits, tuple[Commit, ...])
+    assert_type(version.stamps["title"], Timestamp)
+    assert_type(version.seen, VersionVector)
+    assert_type(version.encode(), bytes)
+    assert_type(clock.admit(version), Version[Task])
+    assert_type(Clock.load(clock.save()).tick(version.seen), Timestamp)
