@@ -7,11 +7,12 @@ Whatever comes in is checked whole: what is let in can be read, joined and writt
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from operator import itemgetter
 from typing import Any, NamedTuple
 
 from .clock import Timestamp, to_timestamp
 from .errors import InvalidInput, MergeError
-from .history import Commit, History, ORSet, PNCounter, State, Tally, Write, is_count
+from .history import Commit, Dot, History, ORSet, PNCounter, State, Tally, Touch, Write, is_count
 from .paths import ORDER, Path, Slice
 from .policy import MAX_LAYERS
 from .reading import Mark
@@ -67,7 +68,8 @@ def encode(stored: Stored) -> bytes:
         if isinstance(s, PNCounter):
             return [s.kind, [[*at(t.stamp), *t[1:]] for t in sorted(s.tallies.values())]]
         elements = sorted(s.elements.items(), key=lambda item: item[0])
-        return [s.kind, row(sorted(s.touched.values())), [[x, row(sorted(tags))] for _, (x, tags) in elements]]
+        touched = [[*at(touch.stamp), sorted(touch.checks)] for touch in sorted(s.touched.values(), key=itemgetter(0))]
+        return [s.kind, touched, [[x, *[[*at(d.stamp), d.check] for d in sorted(dots)]] for _, (x, dots) in elements]]
 
     fields = sorted(((pack(list(path)), path, s) for path, s in stored.fields.items()), key=lambda item: item[0])
     return pack(
@@ -101,8 +103,8 @@ def _stamps(stored: Stored, commits: dict[Any, Commit]) -> Iterable[Timestamp]:
         else:
             yield from state.stamps()
             if isinstance(state, ORSet):
-                for _, tags in state.elements.values():
-                    yield from tags
+                for _, dots in state.elements.values():
+                    yield from (dot.stamp for dot in dots)
     for commit in found:
         commits[_key(commit)] = commit
         yield commit.stamp
@@ -203,13 +205,14 @@ class _Decoder:
             _check(len({t.stamp.node for t in tallies}) == len(tallies), "a node counts twice")
             return PNCounter({t.stamp.node: t for t in tallies})
         if kind == ORSet.kind:
-            touched = self.vector(said[0])
-            _check(touched <= self.seen, "a set was touched by what was not seen")
-            elements = {pack(x): (x, frozenset(self.row(tags))) for x, tags in said[1]}
-            stamps = [s for _, tags in elements.values() for s in tags]
-            _check(all(map(touched.covers, stamps)), "an element was added by nobody")
-            _check(all(tags for _, tags in elements.values()), "an element was added by nobody")
-            return ORSet(touched, elements)
+            touches = [Touch(self.seen_stamp(t[:2]), frozenset(map(_check_sum, t[2]))) for t in said[0]]
+            _check(all(t.checks for t in touches), "a set was touched by nothing")
+            made = ORSet({t.stamp.node: t for t in touches})
+            _check(len(made.touched) == len(touches), "a node is twice in one set")
+            for x, *dots in said[1]:
+                made.elements[pack(x)] = x, frozenset(Dot(self.stamp(d[:2]), _check_sum(d[2])) for d in dots)
+            _check(all(dots and all(map(made.covers, dots)) for _, dots in made.elements.values()), "nobody added that")
+            return made
         raise InvalidInput(f"a field is of kind {kind!r}, which this mergecore does not know: update it")
 
     def write(self, held: list[Any]) -> Write:
@@ -228,6 +231,11 @@ class _Decoder:
 def _check(holds: Any, what: str) -> None:
     if not holds:
         raise InvalidInput(f"these bytes are no version: {what}")
+
+
+def _check_sum(number: Any) -> int:
+    _check(type(number) is int and 0 <= number < 1 << 32, "a checksum is no checksum")
+    return int(number)
 
 
 def _is_step(step: Any) -> bool:

@@ -11,6 +11,7 @@ from __future__ import annotations
 import bisect
 import decimal
 import itertools
+import zlib
 from collections.abc import Iterable, Mapping, Sequence
 from decimal import Decimal
 from typing import Any, ClassVar, NamedTuple, TypeAlias
@@ -24,7 +25,10 @@ from .values import UNSET, canonical, is_number
 from .vectors import VersionVector
 from .wire import pack
 
-__all__ = ["KINDS", "Commit", "History", "ORSet", "PNCounter", "State", "Write", "is_count"]
+__all__ = [
+    "Commit", "Dot", "History", "ORSet", "PNCounter", "State", "Tally", "Touch", "Write", "heads_of", "is_count",
+    "pruned",
+]  # fmt: skip
 
 
 class Commit(msgspec.Struct, frozen=True):
@@ -120,7 +124,7 @@ class History:
         """This history and one write more."""
         return History(self.depth, (*self.writes, write))
 
-    def join(self, other: History, seen: VersionVector, other_seen: VersionVector) -> History:
+    def join(self, other: History) -> History:
         """The union of both. Pruning commutes with it."""
         if self is other or self.writes == other.writes:
             return self
@@ -137,15 +141,6 @@ class History:
     def stamps(self) -> list[Timestamp]:
         """The stamps of what stands."""
         return [head.stamp for head in self.heads]
-
-    def commits(self) -> list[Commit]:
-        """Who wrote what is still held."""
-        return [write.commit for write in self.writes]
-
-    @property
-    def key(self) -> Any:
-        """Equal for equal states."""
-        return self.depth, [(w.stamp, w.key) for w in self.writes]
 
 
 def _in_order(writes: list[Write]) -> list[Write]:
@@ -296,11 +291,17 @@ class PNCounter:
             return float(total)
         return Decimal(total) if "d" in written else total
 
+    @property
+    def reused(self) -> bool:
+        """Whether one stamp was seen with two counts: a node's name was used twice."""
+        return any(tally.reused for tally in self.tallies.values())
+
     def count(self, stamp: Timestamp, base: Any, value: Any, path: Path) -> PNCounter:
         """A change from ``base`` to ``value``. Raises ``InvalidInput`` for what is no finite number."""
         base = 0 if base is UNSET else base
         if not is_number(value) or not is_number(base):
-            raise InvalidInput(f"{value!r} is no number: this is a counter", path)
+            unset = "cannot be unset" if value is UNSET else f"cannot be {value!r}"
+            raise InvalidInput(f"{unset}: it is a counter, give it a number", path)
         had = self.tallies.get(stamp.node, Tally(stamp, 0, 0, "i"))
         try:
             with decimal.localcontext(_EXACT):
@@ -313,7 +314,7 @@ class PNCounter:
         written = max(had.written, _written(value), key="idf".index)
         return PNCounter({**self.tallies, stamp.node: Tally(stamp, plus, minus, written)})
 
-    def join(self, other: PNCounter, seen: VersionVector, other_seen: VersionVector) -> PNCounter:
+    def join(self, other: PNCounter) -> PNCounter:
         """Of each node the later count."""
         if self.tallies == other.tallies:
             return self
@@ -331,15 +332,6 @@ class PNCounter:
         """The stamps of what stands."""
         return [tally.stamp for tally in self.tallies.values()]
 
-    def commits(self) -> list[Commit]:
-        """A counter does not keep what its authors had seen."""
-        return [Commit(stamp, VersionVector()) for stamp in self.stamps()]
-
-    @property
-    def key(self) -> Any:
-        """Equal for equal states."""
-        return sorted(self.tallies.values())
-
 
 def _exact(number: Any) -> int | Decimal:
     return Decimal(number) if isinstance(number, float) else number
@@ -352,9 +344,23 @@ def _written(number: Any) -> str:
 # ---------------------------------------------------------------------------------------------------- sets
 
 
+class Dot(NamedTuple):
+    """One change of a set: its stamp, and a checksum of it, since a node's name can have been used twice."""
+
+    stamp: Timestamp
+    check: int
+
+
+class Touch(NamedTuple):
+    """The last change of a set by a node; of several under one stamp, all."""
+
+    stamp: Timestamp
+    checks: frozenset[int]
+
+
 class ORSet:
-    """A set by the stamps that added each element, and all stamps that touched it (an optimised OR-set, Bieniusa et al.
-    2012): who removes an element removes the additions that he had seen.
+    """A set by the changes that added each element, and the last change of each node (an optimised OR-set, Bieniusa et
+    al. 2012): who removes an element removes the additions that he had seen.
     """
 
     __slots__ = ("elements", "touched")
@@ -363,10 +369,10 @@ class ORSet:
 
     def __init__(
         self,
-        touched: VersionVector | None = None,
-        elements: Mapping[bytes, tuple[Any, frozenset[Timestamp]]] | None = None,
+        touched: Mapping[str, Touch] | None = None,
+        elements: Mapping[bytes, tuple[Any, frozenset[Dot]]] | None = None,
     ) -> None:
-        self.touched = VersionVector() if touched is None else touched
+        self.touched: dict[str, Touch] = dict(touched or {})
         self.elements = dict(elements or {})
 
     def value(self) -> Any:
@@ -374,54 +380,60 @@ class ORSet:
         found = sorted((x for x, _ in self.elements.values()), key=canonical, reverse=True)
         return set(found) if self.touched else UNSET  # Python's sets hold one of True and 1: the same one everywhere
 
+    @property
+    def reused(self) -> bool:
+        """Whether one stamp was seen with two changes: a node's name was used twice."""
+        return any(len(touch.checks) > 1 for touch in self.touched.values())
+
+    def covers(self, dot: Dot) -> bool:
+        """Whether it knows of a change."""
+        last = self.touched.get(dot.stamp.node)
+        return last is not None and (last.stamp > dot.stamp or (last.stamp == dot.stamp and dot.check in last.checks))
+
     def change(self, stamp: Timestamp, base: Any, value: Any, looked_at: ORSet | None, path: Path) -> ORSet:
         """A change from ``base`` to ``value``; of what was removed, the additions go that ``looked_at`` had (``None``:
         all). Raises ``InvalidInput`` for what is no set.
         """
         base = set() if base is UNSET else base
         if not isinstance(value, set) or not isinstance(base, set):
-            raise InvalidInput(f"{value!r} is no set: here elements are added and removed", path)
+            unset = "cannot be unset" if value is UNSET else f"cannot be {value!r}"
+            raise InvalidInput(f"{unset}: it is a set, to which elements are added; give it a set", path)
         was, now = ({pack(x): x for x in side} for side in (base, value))
+        added, removed = sorted(now.keys() - was.keys()), sorted(was.keys() - now.keys())
+        dot = Dot(stamp, zlib.crc32(pack([added, removed])))
         elements = dict(self.elements)
-        for key in was.keys() - now.keys():
+        for key in removed:
             if key in elements:
-                element, tags = elements.pop(key)
-                gone = tags if looked_at is None else looked_at.elements.get(key, (None, frozenset[Timestamp]()))[1]
-                if tags - gone:
-                    elements[key] = element, tags - gone
-        for key in now.keys() - was.keys():
-            tags = elements[key][1] if key in elements else frozenset()
-            elements[key] = now[key], tags | {stamp}
-        return ORSet(self.touched.plus(stamp), elements)
+                element, dots = elements.pop(key)
+                gone = dots if looked_at is None else looked_at.elements.get(key, (None, frozenset[Dot]()))[1]
+                if dots - gone:
+                    elements[key] = element, dots - gone
+        for key in added:
+            dots = elements[key][1] if key in elements else frozenset()
+            elements[key] = now[key], dots | {dot}
+        return ORSet({**self.touched, stamp.node: Touch(stamp, frozenset((dot.check,)))}, elements)
 
-    def join(self, other: ORSet, seen: VersionVector, other_seen: VersionVector) -> ORSet:
-        """What both have, and what one has that the other has not seen."""
+    def join(self, other: ORSet) -> ORSet:
+        """What both have, and what one has that the other does not know of."""
         if self is other or (self.touched == other.touched and self.elements == other.elements):
             return self
         joined = {}
         for key in self.elements.keys() | other.elements.keys():
-            none: tuple[Any, frozenset[Timestamp]] = (UNSET, frozenset())
+            none: tuple[Any, frozenset[Dot]] = (UNSET, frozenset())
             (mine, a), (theirs, b) = self.elements.get(key, none), other.elements.get(key, none)
-            tags = (a & b) | {t for t in a if not other_seen.covers(t)} | {t for t in b if not seen.covers(t)}
-            if tags:
-                joined[key] = (theirs if mine is UNSET else mine), tags
-        return ORSet(self.touched | other.touched, joined)
+            dots = (a & b) | {dot for dot in a if not other.covers(dot)} | {dot for dot in b if not self.covers(dot)}
+            if dots:
+                joined[key] = (theirs if mine is UNSET else mine), dots
+        touched = dict(self.touched)
+        for node, touch in other.touched.items():
+            mine = touched.get(node, touch)
+            both = mine.checks | touch.checks if mine.stamp == touch.stamp else None
+            touched[node] = max(mine, touch) if both is None else Touch(touch.stamp, both)
+        return ORSet(touched, joined)
 
     def stamps(self) -> list[Timestamp]:
         """The stamps of what stands, removals too."""
-        return list(self.touched.values())
-
-    def commits(self) -> list[Commit]:
-        """A set does not keep what its authors had seen."""
-        return [Commit(stamp, VersionVector()) for stamp in self.stamps()]
-
-    @property
-    def key(self) -> Any:
-        """Equal for equal states."""
-        return sorted(self.touched.values()), [
-            (k, sorted(tags)) for k, (_, tags) in sorted(self.elements.items(), key=lambda item: item[0])
-        ]
+        return [touch.stamp for touch in self.touched.values()]
 
 
 State: TypeAlias = History | PNCounter | ORSet
-KINDS: dict[str, type[History | PNCounter | ORSet]] = {s.kind: s for s in (History, PNCounter, ORSet)}

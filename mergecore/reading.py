@@ -152,15 +152,14 @@ class Reading:
             return View(UNSET, UNSET)
         if not isinstance(state, History):
             value = state.value()
-            reused = isinstance(state, PNCounter) and any(t.reused for t in state.tallies.values())
-            return View(value, value, (self.reused(path, rule, value, max(state.stamps())),) if reused else ())
+            return View(value, value, (self.reused(path, rule, value, max(state.stamps())),) if state.reused else ())
         if self.past is not None:
             return self.view_in_past(state, rule, path)
         alive = [head for head in state.heads if not any(gone.has(head.stamp) for gone in self.buried)]
         return view_of(state, rule, path, alive) if 0 < len(alive) < len(state.heads) else view(state, rule, path)
 
     def reused(self, path: Path, rule: Rule, value: Any, stamp: Timestamp) -> Conflict:
-        """A count of which nobody can say how much was counted."""
+        """A count, or a set, of which nobody can say what was changed under one stamp."""
         made = (Candidate(value, stamp, name_of(stamp)),)
         return Conflict(path, UNSET, made, str(rule.strategy), "one stamp, two values: a node's name was used twice")
 
@@ -364,8 +363,8 @@ class Reading:
         return value
 
     def author_of(self, stamp: Timestamp) -> str | None:
-        found = (c.by for state in self.fields.values() for c in state.commits() if c.stamp == stamp and c.by)
-        return next(found, None)
+        states = (state for state in self.fields.values() if isinstance(state, History))
+        return next((w.commit.by for state in states for w in state.writes if w.stamp == stamp and w.commit.by), None)
 
     # ---- what the fields make together must be something that the model takes
 

@@ -29,6 +29,7 @@ __all__ = [
     "as_row",
     "build",
     "convert",
+    "default_of",
     "fields_of",
     "is_record",
     "origin",
@@ -110,6 +111,17 @@ def _fields_of(kind: Any) -> tuple[Field, ...] | None:
         hints = typing.get_type_hints(cls, include_extras=True)
         return tuple(Field(name, name, hints.get(name, Any)) for name in names)
     return None
+
+
+def default_of(kind: Any, key: str) -> Any:
+    """The default of a field of a Struct or dataclass; ``UNSET`` where it has none."""
+    cls = origin(kind)
+    fields: Any = msgspec.structs.fields(cls) if issubclass(cls, msgspec.Struct) else dataclasses.fields(cls)
+    field = next(f for f in fields if getattr(f, "encode_name", f.name) == key)
+    nothing = msgspec.NODEFAULT if issubclass(cls, msgspec.Struct) else dataclasses.MISSING
+    if field.default is not nothing:
+        return field.default
+    return field.default_factory() if field.default_factory is not nothing else UNSET
 
 
 def _present(hint: Any) -> Any:

@@ -438,7 +438,7 @@ def _join(a: Version[T], b: Version[T]) -> Version[T]:
     fields = dict(a._fields)
     for path, theirs in b._fields.items():
         mine = fields.get(path)
-        fields[path] = theirs if mine is None else _joined_states(path, mine, theirs, a.seen, b.seen)
+        fields[path] = theirs if mine is None else _joined_states(path, mine, theirs)
     marks = _live_marks((*a._marks, *b._marks))
     created, seen = min(a.created, b.created), a.seen | b.seen
     for one in (a, b):
@@ -448,14 +448,14 @@ def _join(a: Version[T], b: Version[T]) -> Version[T]:
     return Version(Stored(a.id, created, seen, fields, marks), a._binding)
 
 
-def _joined_states(path: Path, mine: Any, theirs: Any, seen: VersionVector, other_seen: VersionVector) -> State:
+def _joined_states(path: Path, mine: Any, theirs: Any) -> State:
     if mine is theirs:
         return mine  # type: ignore[no-any-return]
     if mine.kind != theirs.kind:
         raise SchemaMismatch(f"is a {mine.kind} on one side and a {theirs.kind} on the other", path)
     if isinstance(mine, History) and mine.depth != theirs.depth:
         raise SchemaMismatch(f"has depth {mine.depth} on one side and {theirs.depth} on the other", path)
-    return mine.join(theirs, seen, other_seen)  # type: ignore[no-any-return]
+    return mine.join(theirs)  # type: ignore[no-any-return]
 
 
 def _live_marks(marks: Iterable[Mark]) -> tuple[Mark, ...]:

@@ -67,7 +67,7 @@ def plain(value: Any, path: Path = (), depth: int = 0) -> Any:
     kind = type(value)
     if kind is dt.datetime:
         zoned = value.tzinfo is not None and type(value.tzinfo) is not dt.timezone
-        return dt.datetime.fromisoformat(value.isoformat()) if zoned else value  # the offset, and no rules of a zone
+        return value.replace(tzinfo=dt.timezone(value.utcoffset()), fold=0) if zoned else value  # no rules of a zone
     if kind in _ATOMS or value is UNSET:
         return value
     if depth > MAX_DEPTH:
@@ -191,13 +191,27 @@ def _elements(value: Any) -> bytes:
     return _encode([_wire(below, odd_texts=True) for below in sorted(value, key=pack)])
 
 
+def _moment(value: dt.datetime) -> str:
+    """ISO 8601, and what Python does not read back from that: an offset that has parts of a second, and ``fold``."""
+    offset, fold = value.utcoffset(), "f" * value.fold
+    if offset is None or not offset.microseconds:
+        return value.isoformat() + fold
+    return f"{value.replace(tzinfo=None).isoformat()}@{offset // dt.timedelta(microseconds=1)}{fold}"
+
+
+def _read_moment(text: str) -> dt.datetime:
+    moment, _, micros = text.removesuffix("f").partition("@")
+    read = dt.datetime.fromisoformat(moment).replace(fold=text.endswith("f"))
+    return read.replace(tzinfo=dt.timezone(dt.timedelta(microseconds=int(micros)))) if micros else read
+
+
 _EXTENSIONS: dict[type, tuple[int, Callable[[Any], bytes]]] = {
     set: (_SET, _elements),
     frozenset: (_FROZENSET, _elements),
     tuple: (_TUPLE, lambda value: _encode([_wire(below, odd_texts=True) for below in value])),
     dt.date: (_DATE, lambda value: value.isoformat().encode()),
-    dt.datetime: (_DATETIME, lambda value: value.isoformat().encode()),
-    dt.time: (_TIME, lambda value: value.isoformat().encode()),
+    dt.datetime: (_DATETIME, lambda value: _moment(value).encode()),
+    dt.time: (_TIME, lambda value: (value.isoformat() + "f" * value.fold).encode()),
     dt.timedelta: (_DELTA, lambda value: _encode([value.days, value.seconds, value.microseconds])),
     Decimal: (_DECIMAL, lambda value: str(value).encode()),
     uuid.UUID: (_UUID, lambda value: value.bytes),
@@ -232,8 +246,8 @@ _READERS: Final[dict[int, Callable[[bytes], Any]]] = {
     _FROZENSET: lambda data: frozenset(map(_hashable, _decode(data))),
     _TUPLE: lambda data: tuple(map(_hashable, _decode(data))),
     _DATE: lambda data: dt.date.fromisoformat(data.decode()),
-    _DATETIME: lambda data: dt.datetime.fromisoformat(data.decode()),
-    _TIME: lambda data: dt.time.fromisoformat(data.decode()),
+    _DATETIME: lambda data: _read_moment(data.decode()),
+    _TIME: lambda data: dt.time.fromisoformat(data.decode().removesuffix("f")).replace(fold=data.endswith(b"f")),
     _DELTA: lambda data: dt.timedelta(*_decode(data)),
     _DECIMAL: lambda data: Decimal(data.decode()),
     _UUID: lambda data: uuid.UUID(bytes=data),

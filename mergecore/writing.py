@@ -1,15 +1,18 @@
 """From what people write to what a commit holds: records, edits by path and answers, as changes of fields.
 
-Imports ``answers``, ``clock``, ``errors``, ``history``, ``layout``, ``paths``, ``policy``, ``reading``, ``records``,
-``strategies``, ``values``, ``vectors``, ``view``, ``walk`` and ``wire``.
+Imports ``annotations``, ``answers``, ``clock``, ``errors``, ``history``, ``layout``, ``paths``, ``policy``,
+``reading``, ``records``, ``strategies``, ``values``, ``vectors``, ``view``, ``walk`` and ``wire``.
 """
 
 from __future__ import annotations
 
 import difflib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
+import msgspec
+
+from .annotations import members_of
 from .answers import read_answers
 from .clock import Timestamp
 from .errors import AnswerError, InvalidInput, MergeError, SchemaMismatch
@@ -18,7 +21,7 @@ from .layout import Leaf, Slot, asks_base, check_class, has_invariant, kind_of, 
 from .paths import ByPath, Path, format_path
 from .policy import Rule
 from .reading import Reading, live_deletes
-from .records import as_row, convert, fields_of, is_record, origin
+from .records import as_row, convert, default_of, fields_of, is_record, origin
 from .strategies import Candidate
 from .values import UNSET, Sides, check_depth, check_value, equal, same
 from .vectors import VersionVector
@@ -99,10 +102,13 @@ def _counted(
     else:
         before = looked_at if isinstance(looked_at, kind) else kind()  # type: ignore[call-arg]
         base = before.value()  # type: ignore[union-attr]
+    value = change.value
+    if kind is ORSet and change.foreign and isinstance(value, list):
+        value = plain(set(value))  # as JSON has it
     if kind is PNCounter:
-        return (state if isinstance(state, PNCounter) else PNCounter()).count(stamp, base, change.value, path)
+        return (state if isinstance(state, PNCounter) else PNCounter()).count(stamp, base, value, path)
     assert before is None or isinstance(before, ORSet)
-    return (state if isinstance(state, ORSet) else ORSet()).change(stamp, base, change.value, before, path)
+    return (state if isinstance(state, ORSet) else ORSet()).change(stamp, base, value, before, path)
 
 
 # ---- records as fields
@@ -132,6 +138,8 @@ def leaves_of_record(reading: Reading, record: Any, strict: bool = True) -> dict
             _document_leaves(reading, rule, (), record, into)
     elif not isinstance(record, origin(model)):
         row = as_row(record, fields_of(model) or ())
+        if row == {} and not isinstance(record, Mapping):
+            raise InvalidInput(f"a {type(record).__name__} has none of the fields of {origin(model).__name__}")
         if strict or rule.whole or not isinstance(row, Mapping):
             record = convert(record, model, "the record")
         if not rule.whole:
@@ -163,6 +171,8 @@ def _row_leaves(
         elif slot.inside is None:
             deletes = slot.key == rule.deleted
             value = _taken(row.get(slot.key, UNSET), slot.rule, at)
+            if value is UNSET and kind_of(slot.rule) is not History:  # a count is never unset
+                value = plain(default_of(rule.type, slot.key))
             into[at] = Leaf(slot.rule, value, based or deletes, not deletes)
         else:
             _place_leaves(reading, slot, at, row.get(slot.key, UNSET), into, based)
@@ -237,7 +247,8 @@ def changes_between(
     for path, leaf in new.items():
         value, was = leaf.value, old.get(path, UNSET)
         lives_again = any(path[: len(at)] == at for at in born)
-        if (path in old and equal(was, value) and not lives_again) or (value is UNSET and path not in fields):
+        alike = equal(_as_json(was), _as_json(value)) if leaf.foreign else equal(was, value)
+        if (path in old and alike and not lives_again) or (value is UNSET and path not in fields):
             continue
         if value is UNSET and not lives_again and looked_at is not None and looked_at.stored(path) is UNSET:
             continue
@@ -245,6 +256,14 @@ def changes_between(
             born.append(path)
         changed[path] = Change(*leaf, None if looked_at is not None else (was,))
     return changed
+
+
+def _as_json(value: Any) -> Any:
+    """What an app that does not know a field has got of it, as likely as not: JSON."""
+    try:
+        return msgspec.to_builtins(value, order="deterministic")
+    except Exception:  # what JSON has not
+        return value
 
 
 def rebased(
@@ -317,6 +336,7 @@ def edited(reading: Reading, given: Mapping[Path, Any]) -> dict[Path, Change]:
     """
     own = own_leaves(reading)
     made: dict[Path, tuple[Leaf, Any]] = {}
+    asked: list[tuple[Path, Path, Any]] = []
     changed: dict[Path, Change] = {}
     for path, value in given.items():
         check_value(value, "the new value", at=path)
@@ -326,15 +346,54 @@ def edited(reading: Reading, given: Mapping[Path, Any]) -> dict[Path, Change]:
             changed |= changes_between(shown, _leaves_at(reading, slot, at, value), reading.fields, reading)
             continue
         leaf = own.get(at) or Leaf(reading.binding.rule.child(at[-1]), UNSET)
+        if at in reading.opened and isinstance(
+            value, Mapping
+        ):  # of a document: what an app that knows more wrote below
+            into = {at: leaf._replace(value=PRESENT)} if at in own else {}
+            _document_leaves(reading, leaf.rule.of(dict), at, value, into)
+            into = {p: x._replace(value=plain(x.value, p)) for p, x in into.items()}
+            changed |= changes_between({p: x.value for p, x in own.items()}, into, reading.fields, reading)
+            continue
         held = made[at][1] if at in made else leaf.value
         made[at] = leaf, _put_in(held, rest, plain(value, path), leaf.rule, at)
+        asked.append((at, rest, value))
     for at, (leaf, value) in made.items():
         value = _taken(value, leaf.rule, at)
+        _check_taken(leaf.rule, value, [(at, rest) for p, rest, x in asked if p == at and x is not UNSET])
         state = reading.fields.get(at)
         alone = not isinstance(state, History) or len(state.heads) == 1
         if not (alone and same(value, leaf.value)) and not (value is UNSET and state is None):
             changed[at] = Change(*leaf._replace(value=value))
     return changed
+
+
+def _check_taken(rule: Rule, value: Any, asked: Sequence[tuple[Path, Path]]) -> None:
+    """Raises ``InvalidInput`` for a path into a field's value that leads to nothing the model knows."""
+    for path, rest in asked:
+        held, here = value, rule
+        for i, step in enumerate(rest):
+            if isinstance(held, dict) and step not in held:
+                known = sorted({f.key for kind in members_of(here.type) for f in fields_of(kind) or ()})
+                raise InvalidInput(_no_field(step, known), (*path, *rest[:i]))
+            if isinstance(held, list):
+                here = here.at(held)
+                names = next((part.params for part in here.strategy.parts if "keyed" in part.opens), ())
+                members: dict[Any, Any] = {_key_of(x, names): x for x in held} if names else dict(enumerate(held))
+                held = members.get(step, UNSET)
+            else:
+                held = held[step]
+            here = here.child(step)
+
+
+def _no_field(step: Any, known: Sequence[str]) -> str:
+    near = difflib.get_close_matches(str(step), known, 1, 0.5)
+    hint = f"did you mean {near[0]!r}?" if near else f"there are {', '.join(known)}"
+    return f"there is no field {format_path((step,))!r}; {hint}"
+
+
+def _key_of(member: Any, names: Sequence[str]) -> Any:
+    key = tuple(member.get(name) for name in names) if isinstance(member, dict) else ()
+    return key[0] if len(key) == 1 else key
 
 
 def _leaves_at(reading: Reading, slot: Slot, path: Path, value: Any) -> dict[Path, Leaf]:
@@ -360,10 +419,8 @@ def _place(reading: Reading, own: Mapping[Path, Leaf], path: Path) -> tuple[Slot
             if group := next((s for s in slots.values() if step in s.members), None):
                 return group, (*path[:i], group.key), path[i:]
             if modelled:
-                near = difflib.get_close_matches(str(step), list(slots), 1, 0.5)
-                hint = f"did you mean {near[0]!r}?" if near else f"there are {', '.join(slots)}"
-                raise InvalidInput(f"there is no field {format_path((step,))!r}; {hint}", path[:i])
-            if at not in reading.opened or at in own:
+                raise InvalidInput(_no_field(step, list(slots)), path[:i])
+            if at not in reading.opened or (at in own and own[at].value is not PRESENT) or i == len(path) - 1:
                 return None, at, path[i + 1 :]
             rule = rule.child(step).of(dict)
             continue
@@ -391,11 +448,10 @@ def _put_in(held: Any, rest: Path, value: Any, rule: Rule, path: Path) -> Any:
     names = next((part.params for part in rule.strategy.parts if "keyed" in part.opens), ())
     index: Any = step
     if names:
-        keys = [tuple(x.get(n) for n in names) if isinstance(x, dict) else () for x in held]
-        wanted = step if isinstance(step, tuple) else (step,)
-        if wanted not in keys:
+        keys = [_key_of(member, names) for member in held]
+        if step not in keys:
             raise InvalidInput(f"has no member {step!r}: write the list as a whole to add one", path)
-        index = keys.index(wanted)
+        index = keys.index(step)
     if not isinstance(index, int) or not -len(held) <= index < len(held):
         raise InvalidInput(f"has no element {step!r}", path)
     index %= len(held)
