@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 from .clock import Timestamp, to_timestamp
 from .errors import InvalidInput, MergeError
 from .history import Commit, Dot, History, ORSet, PNCounter, State, Tally, Touch, Write, is_count
-from .paths import ORDER, Path, Slice
+from .paths import Path
 from .policy import MAX_LAYERS
 from .reading import Mark
 from .values import MAX_DEPTH, UNSET, check_depth
@@ -149,13 +149,13 @@ class _Decoder:
     def version(self) -> Stored:
         fields: dict[Path, State] = {}
         for steps, *state in self.fields:
-            path = tuple(steps)
-            _check(path not in fields and all(map(_is_step, path)), "a path is no path, or is there twice")
+            path = _path(steps)
+            _check(path not in fields, "a field is there twice")
             fields[path] = self.state(state)
         marks = []
         for steps, deleted, place in self.marks:
             _check(type(deleted) is bool, "a deletion is neither true nor false")
-            marks.append(Mark(tuple(steps), deleted, self.at(place)))
+            marks.append(Mark(_path(steps), deleted, self.at(place)))
         return Stored(self.id, self.created, self.seen, fields, tuple(marks))
 
     def stamp(self, pair: Sequence[Any]) -> Timestamp:
@@ -210,6 +210,7 @@ class _Decoder:
             made = ORSet({t.stamp.node: t for t in touches})
             _check(len(made.touched) == len(touches), "a node is twice in one set")
             for x, *dots in said[1]:
+                hash(x)
                 made.elements[pack(x)] = x, frozenset(Dot(self.stamp(d[:2]), _check_sum(d[2])) for d in dots)
             _check(all(dots and all(map(made.covers, dots)) for _, dots in made.elements.values()), "nobody added that")
             return made
@@ -238,5 +239,6 @@ def _check_sum(number: Any) -> int:
     return int(number)
 
 
-def _is_step(step: Any) -> bool:
-    return step is not None and not isinstance(step, (list, dict, set, Slice)) and step is not ORDER
+def _path(steps: Any) -> Path:
+    _check(isinstance(steps, list) and all(type(step) is str for step in steps), "a path is made of names")
+    return tuple(steps)

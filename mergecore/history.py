@@ -147,6 +147,7 @@ def _in_order(writes: list[Write]) -> list[Write]:
     """By stamp; where a node's name was used twice, and two have one, by canonical value."""
     writes = sorted(writes, key=lambda w: w.stamp)
     if any(one.stamp == other.stamp for one, other in itertools.pairwise(writes)):
+        writes = list({(w.stamp, w.key): w for w in writes}.values())
         writes.sort(key=lambda w: (w.stamp, canonical(w.value), w.key))
     return writes
 

@@ -6,7 +6,7 @@ Imports ``clock``, ``errors``, ``history``, ``layout``, ``paths``, ``policy``, `
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import msgspec
@@ -61,10 +61,14 @@ def live_deletes(marks: Iterable[Mark], path: Path = ()) -> list[Commit]:
 
 
 class Reading:
-    """One pass over the fields, by ``read``; ``past`` reads them as one commit's author left them."""
+    """One pass over the fields, by ``read``; with ``past``, of a part of what was written alone."""
 
     def __init__(
-        self, fields: Mapping[Path, State], marks: Sequence[Mark], binding: Binding, past: Commit | None = None
+        self,
+        fields: Mapping[Path, State],
+        marks: Sequence[Mark],
+        binding: Binding,
+        past: Callable[[Timestamp], bool] | None = None,
     ) -> None:
         self.fields, self.marks, self.binding, self.past = fields, marks, binding, past
         self.views: dict[Path, View] = {}
@@ -164,10 +168,9 @@ class Reading:
         return Conflict(path, UNSET, made, str(rule.strategy), "one stamp, two values: a node's name was used twice")
 
     def view_in_past(self, state: History, rule: Rule, path: Path) -> View:
-        """What a field showed to a commit's author; of one that was written only outside that past, its base."""
+        """What a field shows of a part of its writes; of one that was written only outside of it, its base."""
         assert self.past is not None
-        known = self.past.seen.plus(self.past.stamp)
-        inside = [w for w in state.writes if known.covers(w.stamp)]
+        inside = [w for w in state.writes if self.past(w.stamp)]
         if not inside:
             base = state.writes[0].base
             return View(typed(rule, path, base), base)
@@ -378,8 +381,9 @@ class Reading:
             if wrong := validate(state.value(), rule.declared):
                 shown = _valid_part(state, rule)
                 stamp = max(state.stamps())
-                made = Candidate(state.value(), stamp, name_of(stamp)), Candidate(shown, None, "valid")
-                conflict = Conflict(path, UNSET, made, str(rule.strategy), "invariant", wrong)
+                made = [Candidate(state.value(), stamp, name_of(stamp))]
+                made += [Candidate(shown, None, "valid")] if shown is not UNSET else []
+                conflict = Conflict(path, UNSET, tuple(made), str(rule.strategy), "invariant", wrong)
                 self.views[path] = View(shown, shown, (conflict,))
                 found = True
         if found:
@@ -387,35 +391,53 @@ class Reading:
         return found
 
     def invariant(self, error: InvalidInput) -> Any:
-        """The record of the newest head's past: one that its author had before him, and no mixture."""
-        commits = {
-            w.stamp: w.commit for state in self.fields.values() if isinstance(state, History) for w in state.heads
-        }
-        shown: Any = UNSET
-        candidates: list[Candidate] = []
-        for commit in sorted(commits.values(), key=lambda c: c.stamp, reverse=True):
-            past = Reading(self.fields, self.marks, self.binding, commit)
-            try:
-                composed = past.composed()
-                value = past.converted(composed)
-            except InvalidInput:
-                continue
-            if shown is UNSET:
-                shown, self.shown = value, composed
-            if not any(other.seen.covers(commit.stamp) for other in commits.values()):
-                candidates.append(Candidate(value, commit.stamp, name_of(commit.stamp), commit.by))
-        if shown is UNSET:
+        """The record of the newest head's past that is valid, and no mixture; the other heads' are candidates.
+
+        On top of each comes what was written by those who had seen the contradiction, as far as it stays valid.
+        """
+        histories = [state for state in self.fields.values() if isinstance(state, History)]
+        newest = sorted({h.stamp: h.commit for state in histories for h in state.heads}.items(), reverse=True)
+        valid = [commit for _, commit in newest if self.part(commit, ()) is not None]
+        if not valid:
             raise error
+        since = sorted(stamp for stamp, commit in newest if commit not in valid)
+        candidates: list[Candidate] = []
+        for commit in valid:
+            if any(other.seen.covers(commit.stamp) for other in valid):
+                continue
+            kept: list[Timestamp] = []
+            for stamp in since:
+                if self.part(commit, [*kept, stamp]) is not None:
+                    kept.append(stamp)
+            composed = self.part(commit, kept)
+            value = self.converted(composed)
+            if not candidates:
+                shown, self.shown = value, composed
+            candidates.append(Candidate(value, commit.stamp, name_of(commit.stamp), commit.by))
         told = str(error.__cause__ or error)
         self.conflicts = [Conflict((), UNSET, tuple(candidates), str(self.binding.rule.strategy), "invariant", told)]
         return shown
+
+    def part(self, commit: Commit, more: Sequence[Timestamp]) -> Any:
+        """The record, plain, of a commit's past and of more stamps; ``None`` where the model does not take it."""
+
+        def past(stamp: Timestamp) -> bool:
+            return stamp == commit.stamp or commit.seen.covers(stamp) or stamp in more
+
+        other = Reading(self.fields, self.marks, self.binding, past)
+        try:
+            composed = other.composed()
+            other.converted(composed)
+        except InvalidInput:
+            return None
+        return composed
 
 
 def _valid_part(state: State, rule: Rule) -> Any:
     """As much of a counter, or of a set, as the field takes: the oldest changes first."""
     if isinstance(state, PNCounter):
         nodes: list[str] = []
-        shown: Any = state.value([])
+        shown: Any = UNSET if validate(0, rule.declared) else 0
         for node, _ in sorted(state.tallies.items(), key=lambda item: item[1].stamp):
             total = state.value([*nodes, node])
             if not validate(total, rule.declared):

@@ -336,7 +336,7 @@ def _add_wins(base: Any, ours: Any, theirs: Any, context: Context) -> Any:
     return merge_sets(base if isinstance(base, (set, frozenset)) else (), ours, theirs)
 
 
-add_wins = _one("add_wins", _add_wins, combines=True)
+add_wins = _one("add_wins", _add_wins, needs_base=True, combines=True)
 """A set that both sides add to and remove from: nothing that either side added is lost (the observed-remove set of a
 history).
 """

@@ -462,7 +462,12 @@ def _live_marks(marks: Iterable[Mark]) -> tuple[Mark, ...]:
     """Deletions and restores that no later one of the same place has seen."""
     found = {(m.path, m.commit.stamp, m.deleted, m.commit.seen, m.commit.by): m for m in marks}.values()
     live = [m for m in found if not any(o.path == m.path and o.commit.seen.covers(m.commit.stamp) for o in found)]
-    return tuple(sorted(live, key=lambda m: (format_path(m.path), m.commit.stamp, m.deleted, m.commit.by or "")))
+    return tuple(sorted(live, key=_mark_order))
+
+
+def _mark_order(mark: Mark) -> Any:
+    commit = mark.commit
+    return mark.path, commit.stamp, mark.deleted, sorted(commit.seen.values()), commit.by or ""
 
 
 def _bind(model: Any, policy: Policies | None) -> Binding:

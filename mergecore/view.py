@@ -187,7 +187,7 @@ class _Fold:
         else:
             for conflict in conflicts:
                 said.conflict(conflict, single, sides, value, (stamp, head.stamp))
-            said.losers(verdicts, (stamp, head.stamp))
+            said.losers(verdicts, single, sides, (stamp, head.stamp))
         if steps is not None:
             mine = Candidate(shown.value, stamp, name_of(stamp), said.by.get(stamp))
             other = Candidate(theirs, head.stamp, name_of(head.stamp), head.commit.by)
@@ -392,15 +392,20 @@ class _Said:
             return
         self.open[path] = conflict
 
-    def losers(self, verdicts: Sequence[Verdict], stamps: tuple[Timestamp, Timestamp]) -> None:
-        """What lost in one step."""
+    def losers(
+        self, verdicts: Sequence[Verdict], single: bool, sides: Sides, stamps: tuple[Timestamp, Timestamp]
+    ) -> None:
+        """What lost in one step; of several, places in a text or a list are of the whole, as those of conflicts."""
         for verdict in verdicts:
+            path = verdict.path if single else _stable(verdict.path, len(self.path), sides)
             for c in verdict.lost:
-                if c.stamp is not None:
-                    winner = stamps[0] if c.stamp == stamps[1] else stamps[1]
-                    self.lost.append(
-                        Lost(verdict.path, c.value, c.stamp, self.by.get(c.stamp), verdict.decided_by, winner)
-                    )
+                if c.stamp is None:
+                    continue
+                won, lost = (stamps[0], sides.theirs) if c.stamp == stamps[1] else (stamps[1], sides.ours)
+                value = c.value if path == verdict.path else _at(lost, path[len(self.path) :])
+                found = Lost(path, value, c.stamp, self.by.get(c.stamp), verdict.decided_by, won)
+                if found not in self.lost:
+                    self.lost.append(found)
 
     def conflicts(self, shown: Any) -> tuple[Conflict, ...]:
         """The open conflicts, each with every candidate once, the larger first; what is shown is one of them."""

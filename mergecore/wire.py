@@ -20,7 +20,7 @@ from msgspec import UNSET
 from msgspec.msgpack import Ext
 
 from .errors import InvalidInput, TooDeep
-from .paths import ORDER, Path, Slice
+from .paths import Path
 from .records import is_record
 from .values import MAX_DEPTH, as_map
 
@@ -139,8 +139,8 @@ def _as_encoded(kind: type, fields: dict[str, Any]) -> Any:
 
 (
     _SET, _FROZENSET, _DATE, _DATETIME, _TIME, _DELTA, _DECIMAL, _UUID,
-    _INT, _MAP, _TUPLE, _PRESENT, _TEXT, _UNSET, _ORDER, _SLICE,
-) = range(1, 17)  # fmt: skip
+    _INT, _MAP, _TUPLE, _PRESENT, _TEXT, _UNSET,
+) = range(1, 15)  # fmt: skip
 
 _encode = msgspec.msgpack.Encoder().encode
 
@@ -174,8 +174,6 @@ def _wire(value: Any, odd_texts: bool = False) -> Any:
         return Ext(code, write(value))
     if value is UNSET:
         return Ext(_UNSET, b"")
-    if value is ORDER:
-        return Ext(_ORDER, b"")
     raise InvalidInput(f"{kind.__qualname__} cannot be stored")
 
 
@@ -205,6 +203,10 @@ def _read_moment(text: str) -> dt.datetime:
     return read.replace(tzinfo=dt.timezone(dt.timedelta(microseconds=int(micros)))) if micros else read
 
 
+def _read_time(text: str) -> dt.time:
+    return dt.time.fromisoformat(text.removesuffix("f")).replace(fold=text.endswith("f"))
+
+
 _EXTENSIONS: dict[type, tuple[int, Callable[[Any], bytes]]] = {
     set: (_SET, _elements),
     frozenset: (_FROZENSET, _elements),
@@ -216,7 +218,6 @@ _EXTENSIONS: dict[type, tuple[int, Callable[[Any], bytes]]] = {
     Decimal: (_DECIMAL, lambda value: str(value).encode()),
     uuid.UUID: (_UUID, lambda value: value.bytes),
     Presence: (_PRESENT, lambda value: b""),
-    Slice: (_SLICE, lambda value: _encode([value.start, value.stop])),
 }
 
 
@@ -236,26 +237,24 @@ def _read(code: int, payload: memoryview) -> Any:
     reader = _READERS.get(code)
     if reader is None:
         raise InvalidInput(f"these bytes hold an extension type {code}, which this version of mergecore does not know")
-    return reader(bytes(payload))
+    return reader(payload)
 
 
 _decode = msgspec.msgpack.Decoder(ext_hook=_read).decode
 
-_READERS: Final[dict[int, Callable[[bytes], Any]]] = {
+_READERS: Final[dict[int, Callable[[memoryview], Any]]] = {
     _SET: lambda data: set(map(_hashable, _decode(data))),
     _FROZENSET: lambda data: frozenset(map(_hashable, _decode(data))),
     _TUPLE: lambda data: tuple(map(_hashable, _decode(data))),
-    _DATE: lambda data: dt.date.fromisoformat(data.decode()),
-    _DATETIME: lambda data: _read_moment(data.decode()),
-    _TIME: lambda data: dt.time.fromisoformat(data.decode().removesuffix("f")).replace(fold=data.endswith(b"f")),
+    _DATE: lambda data: dt.date.fromisoformat(str(data, "ascii")),
+    _DATETIME: lambda data: _read_moment(str(data, "ascii")),
+    _TIME: lambda data: _read_time(str(data, "ascii")),
     _DELTA: lambda data: dt.timedelta(*_decode(data)),
-    _DECIMAL: lambda data: Decimal(data.decode()),
-    _UUID: lambda data: uuid.UUID(bytes=data),
+    _DECIMAL: lambda data: Decimal(str(data, "ascii")),
+    _UUID: lambda data: uuid.UUID(bytes=bytes(data)),
     _INT: lambda data: int.from_bytes(data, "big", signed=True),
     _MAP: lambda data: {_hashable(key): below for key, below in _decode(data)},
     _PRESENT: lambda data: PRESENT,
-    _TEXT: lambda data: data.decode("utf-8", "surrogatepass"),
-    _SLICE: lambda data: Slice(*_decode(data)),
+    _TEXT: lambda data: str(data, "utf-8", "surrogatepass"),
     _UNSET: lambda data: UNSET,
-    _ORDER: lambda data: ORDER,
 }
