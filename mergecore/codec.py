@@ -195,7 +195,7 @@ class _Decoder:
         kind, *said = held
         if kind == History.kind:
             depth, writes = said
-            _check(type(depth) is int and 0 <= depth <= MAX_LAYERS, "a depth is from 0 to 255")
+            _check(type(depth) is int and 0 <= depth <= MAX_LAYERS, f"a depth is from 0 to {MAX_LAYERS}")
             return History(depth, [self.write(w) for w in writes])
         if kind == PNCounter.kind:
             tallies = [Tally(self.seen_stamp(t[:2]), *t[2:]) for t in said[0]]

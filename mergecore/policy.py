@@ -43,7 +43,7 @@ _DELETES = (edit_wins, delete_wins, lww, keep_both)
 DEPTH = 2
 """How many layers of writes a history keeps below its heads, where nobody says otherwise."""
 
-MAX_LAYERS = 255
+MAX_LAYERS = 64
 """The largest ``depth`` of a history."""
 
 

@@ -20,7 +20,7 @@ from .policy import Rule
 from .records import build, convert, is_record, origin, text_of, validate
 from .strategies import Candidate, Conflict, Context
 from .times import Times
-from .values import UNSET, Sides, canonical
+from .values import UNSET, Sides, canonical, equal
 from .view import Lost, View, name_of, view, view_of
 from .walk import Question, Verdict, Walk
 from .wire import PRESENT, plain
@@ -105,7 +105,7 @@ class Reading:
                 self.is_deleted = True
                 self.lose(*inside, edits, last.stamp)
             else:
-                self.conflicts, self.lost = inside[0] + self.conflicts, inside[1] + self.lost
+                self.conflicts, self.lost = _as_one(inside[0] + self.conflicts), inside[1] + self.lost
         return self
 
     def instance(self) -> Any:
@@ -396,33 +396,38 @@ class Reading:
         On top of each comes what was written by those who had seen the contradiction, as far as it stays valid.
         """
         histories = [state for state in self.fields.values() if isinstance(state, History)]
-        newest = sorted({h.stamp: h.commit for state in histories for h in state.heads}.items(), reverse=True)
-        valid = [commit for _, commit in newest if self.part(commit, ()) is not None]
-        if not valid:
-            raise error
-        since = sorted(stamp for stamp, commit in newest if commit not in valid)
+        heads = {h.stamp: h.commit for state in histories for h in state.heads}
+        valid = [commit for commit in heads.values() if self.part(commit, ()) is not None]
+        if not valid:  # whoever wrote last had seen the contradiction
+            older = {w.stamp: w.commit for state in histories for w in state.writes}
+            valid = [commit for commit in older.values() if self.part(commit, ()) is not None]
+        valid.sort(key=lambda commit: commit.stamp, reverse=True)
+        since = sorted(stamp for stamp, commit in heads.items() if commit not in valid)
+        newest: list[Commit | None] = [c for c in valid if not any(other.seen.covers(c.stamp) for other in valid)]
         candidates: list[Candidate] = []
-        for commit in valid:
-            if any(other.seen.covers(commit.stamp) for other in valid):
-                continue
+        for commit in newest or [None]:
             kept: list[Timestamp] = []
             for stamp in since:
                 if self.part(commit, [*kept, stamp]) is not None:
                     kept.append(stamp)
             composed = self.part(commit, kept)
+            if composed is None:
+                raise error
             value = self.converted(composed)
             if not candidates:
                 shown, self.shown = value, composed
-            candidates.append(Candidate(value, commit.stamp, name_of(commit.stamp), commit.by))
+            stamp = commit.stamp if commit is not None else max(kept, default=Timestamp(0))
+            candidates.append(Candidate(value, stamp, name_of(stamp), None if commit is None else commit.by))
         told = str(error.__cause__ or error)
         self.conflicts = [Conflict((), UNSET, tuple(candidates), str(self.binding.rule.strategy), "invariant", told)]
         return shown
 
-    def part(self, commit: Commit, more: Sequence[Timestamp]) -> Any:
+    def part(self, commit: Commit | None, more: Sequence[Timestamp]) -> Any:
         """The record, plain, of a commit's past and of more stamps; ``None`` where the model does not take it."""
 
         def past(stamp: Timestamp) -> bool:
-            return stamp == commit.stamp or commit.seen.covers(stamp) or stamp in more
+            known = commit is not None and (stamp == commit.stamp or commit.seen.covers(stamp))
+            return known or stamp in more
 
         other = Reading(self.fields, self.marks, self.binding, past)
         try:
@@ -431,6 +436,19 @@ class Reading:
         except InvalidInput:
             return None
         return composed
+
+
+def _as_one(conflicts: list[Conflict]) -> list[Conflict]:
+    """Of several conflicts at the record as a whole one: what it is now, and whether it is there."""
+    whole = [c for c in conflicts if c.path == ()]
+    if len(whole) < 2:
+        return conflicts
+    candidates = list(whole[0].candidates)
+    for conflict in whole[1:]:
+        candidates += [c for c in conflict.candidates if not any(equal(c.value, had.value) for had in candidates)]
+    reason = "; ".join(conflict.reason for conflict in whole)
+    one = msgspec.structs.replace(whole[0], candidates=tuple(candidates), reason=reason)
+    return [one, *(c for c in conflicts if c.path != ())]
 
 
 def _valid_part(state: State, rule: Rule) -> Any:

@@ -483,17 +483,19 @@ def answered(reading: Reading, answers: ByPath[Any]) -> tuple[dict[Path, Change]
     by_field: dict[Path, dict[Path, Any]] = {}
     for path, answer in given.items():
         at = reading.field_at(path)
-        if at in own and at not in reading.places:
+        contested = bool(live_deletes(reading.marks))
+        if not path and contested and answer is UNSET:
+            deleted = True
+        elif at in own and at not in reading.places:
+            deleted = False if contested and not path else deleted  # the record is one field
             by_field.setdefault(at, {})[path] = answer
         elif path:
             _answer_place(reading, own, path, answer, changes)
         else:
-            contested = bool(live_deletes(reading.marks))
-            if answer is UNSET and not contested:
+            if answer is UNSET:
                 raise AnswerError("UNSET is no record: give one that the model takes")
-            deleted = answer is UNSET if contested else None
-            if answer is not UNSET:
-                _answer_all(reading, leaves_of_record(reading, answer), changes)
+            deleted = False if contested else None
+            _answer_all(reading, leaves_of_record(reading, answer), changes)
     for at, found in by_field.items():
         changes[at] = Change(*own[at]._replace(value=_settled(reading, at, own[at], found)))
     return changes, deleted
