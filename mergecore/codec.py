@@ -68,7 +68,10 @@ def encode(stored: Stored) -> bytes:
         if isinstance(s, PNCounter):
             return [s.kind, [[*at(t.stamp), *t[1:]] for t in sorted(s.tallies.values())]]
         elements = sorted(s.elements.items(), key=lambda item: item[0])
-        touched = [[*at(touch.stamp), sorted(touch.checks)] for touch in sorted(s.touched.values(), key=itemgetter(0))]
+        touched = [
+            [*at(touch.stamp), sorted(touch.checks), sorted(touch.settled)]
+            for touch in sorted(s.touched.values(), key=itemgetter(0))
+        ]
         return [s.kind, touched, [[x, *[[*at(d.stamp), d.check] for d in sorted(dots)]] for _, (x, dots) in elements]]
 
     fields = sorted(((pack(list(path)), path, s) for path, s in stored.fields.items()), key=lambda item: item[0])
@@ -201,11 +204,13 @@ class _Decoder:
             tallies = [Tally(self.seen_stamp(t[:2]), *t[2:]) for t in said[0]]
             _check(all(is_count(t.plus) and is_count(t.minus) for t in tallies), "a count is no number")
             _check(all(t.written in ("i", "d", "f") for t in tallies), "a counter says how it was written")
-            _check(all(type(t.reused) is bool for t in tallies), "a counter says whether a stamp was used twice")
+            _check(all(t.reused in (0, 1, 2) for t in tallies), "a counter says whether a stamp was used twice")
             _check(len({t.stamp.node for t in tallies}) == len(tallies), "a node counts twice")
             return PNCounter({t.stamp.node: t for t in tallies})
         if kind == ORSet.kind:
-            touches = [Touch(self.seen_stamp(t[:2]), frozenset(map(_check_sum, t[2]))) for t in said[0]]
+            touches = [
+                Touch(self.seen_stamp(t[:2]), *(frozenset(map(_check_sum, t[i])) for i in (2, 3))) for t in said[0]
+            ]
             _check(all(t.checks for t in touches), "a set was touched by nothing")
             made = ORSet({t.stamp.node: t for t in touches})
             _check(len(made.touched) == len(touches), "a node is twice in one set")

@@ -12,7 +12,7 @@ import bisect
 import decimal
 import itertools
 import zlib
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from decimal import Decimal
 from typing import Any, ClassVar, NamedTuple, TypeAlias
 
@@ -246,8 +246,8 @@ class Tally(NamedTuple):
     plus: int | Decimal
     minus: int | Decimal
     written: str
-    reused: bool = False
-    """Whether the stamp was seen with another count: a node's name was used twice."""
+    reused: int = 0
+    """1 where the stamp was seen with another count (a node's name was used twice), 2 when that was settled."""
 
 
 _EXACT = decimal.Context(prec=2000, traps=[decimal.Inexact, decimal.InvalidOperation], Emax=10**6, Emin=-(10**6))
@@ -280,9 +280,9 @@ class PNCounter:
     def __init__(self, tallies: Mapping[str, Tally] | None = None) -> None:
         self.tallies: dict[str, Tally] = dict(tallies or {})
 
-    def value(self, nodes: Iterable[str] | None = None) -> Any:
-        """The sum of all changes (of those that some nodes made), ``UNSET`` where there were none."""
-        tallies = [t for node, t in self.tallies.items() if nodes is None or node in nodes]
+    def value(self, past: Callable[[Timestamp], bool] | None = None) -> Any:
+        """The sum of all changes (of nodes whose last one is in a past), ``UNSET`` where there were none."""
+        tallies = [tally for tally in self.tallies.values() if past is None or past(tally.stamp)]
         if not tallies:
             return UNSET
         with decimal.localcontext(_EXACT):
@@ -295,7 +295,7 @@ class PNCounter:
     @property
     def reused(self) -> bool:
         """Whether one stamp was seen with two counts: a node's name was used twice."""
-        return any(tally.reused for tally in self.tallies.values())
+        return any(tally.reused == 1 for tally in self.tallies.values())
 
     def count(self, stamp: Timestamp, base: Any, value: Any, path: Path) -> PNCounter:
         """A change from ``base`` to ``value``. Raises ``InvalidInput`` for what is no finite number."""
@@ -313,7 +313,8 @@ class PNCounter:
         if not (is_count(plus) and is_count(minus)):
             raise InvalidInput("this number cannot be counted exactly", path)
         written = max(had.written, _written(value), key="idf".index)
-        return PNCounter({**self.tallies, stamp.node: Tally(stamp, plus, minus, written)})
+        settled = {node: t._replace(reused=2) if t.reused else t for node, t in self.tallies.items()}
+        return PNCounter({**settled, stamp.node: Tally(stamp, plus, minus, written)})
 
     def join(self, other: PNCounter) -> PNCounter:
         """Of each node the later count."""
@@ -324,7 +325,9 @@ class PNCounter:
             mine = joined.get(node, theirs)
             if mine.stamp == theirs.stamp and mine != theirs:
                 most = max(mine.plus, theirs.plus), max(mine.minus, theirs.minus)
-                joined[node] = Tally(mine.stamp, *most, max(mine.written, theirs.written, key="idf".index), True)
+                written = max(mine.written, theirs.written, key="idf".index)
+                differ = mine[1:3] != theirs[1:3]
+                joined[node] = Tally(mine.stamp, *most, written, max(mine.reused, theirs.reused, int(differ)))
             else:
                 joined[node] = max(mine, theirs)
         return self if joined == self.tallies else PNCounter(joined)
@@ -357,6 +360,8 @@ class Touch(NamedTuple):
 
     stamp: Timestamp
     checks: frozenset[int]
+    settled: frozenset[int] = frozenset()
+    """Those that somebody knew of who changed the set later."""
 
 
 class ORSet:
@@ -376,15 +381,16 @@ class ORSet:
         self.touched: dict[str, Touch] = dict(touched or {})
         self.elements = dict(elements or {})
 
-    def value(self) -> Any:
-        """The elements; ``UNSET`` where nobody touched it."""
-        found = sorted((x for x, _ in self.elements.values()), key=canonical, reverse=True)
+    def value(self, past: Callable[[Timestamp], bool] | None = None) -> Any:
+        """The elements (that somebody added in a past); ``UNSET`` where nobody touched it."""
+        held = [x for x, dots in self.elements.values() if past is None or any(past(dot.stamp) for dot in dots)]
+        found = sorted(held, key=canonical, reverse=True)
         return set(found) if self.touched else UNSET  # Python's sets hold one of True and 1: the same one everywhere
 
     @property
     def reused(self) -> bool:
         """Whether one stamp was seen with two changes: a node's name was used twice."""
-        return any(len(touch.checks) > 1 for touch in self.touched.values())
+        return any(len(touch.checks) > 1 and touch.checks > touch.settled for touch in self.touched.values())
 
     def covers(self, dot: Dot) -> bool:
         """Whether it knows of a change."""
@@ -412,7 +418,8 @@ class ORSet:
         for key in added:
             dots = elements[key][1] if key in elements else frozenset()
             elements[key] = now[key], dots | {dot}
-        return ORSet({**self.touched, stamp.node: Touch(stamp, frozenset((dot.check,)))}, elements)
+        known = {n: t._replace(settled=t.checks) if len(t.checks) > 1 else t for n, t in self.touched.items()}
+        return ORSet({**known, stamp.node: Touch(stamp, frozenset((dot.check,)))}, elements)
 
     def join(self, other: ORSet) -> ORSet:
         """What both have, and what one has that the other does not know of."""
@@ -427,9 +434,11 @@ class ORSet:
                 joined[key] = (theirs if mine is UNSET else mine), dots
         touched = dict(self.touched)
         for node, touch in other.touched.items():
-            mine = touched.get(node, touch)
-            both = mine.checks | touch.checks if mine.stamp == touch.stamp else None
-            touched[node] = max(mine, touch) if both is None else Touch(touch.stamp, both)
+            had = touched.get(node, touch)
+            if had.stamp == touch.stamp:
+                touched[node] = Touch(had.stamp, had.checks | touch.checks, had.settled | touch.settled)
+            else:
+                touched[node] = max(had, touch)
         return ORSet(touched, joined)
 
     def stamps(self) -> list[Timestamp]:

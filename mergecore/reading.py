@@ -6,6 +6,7 @@ Imports ``clock``, ``errors``, ``history``, ``layout``, ``paths``, ``policy``, `
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
@@ -77,6 +78,8 @@ class Reading:
         self.lost: list[Lost] = []
         self.buried: list[Write] = []
         """Of the records around what is being read, the deletions: what they saw is gone, where there is more."""
+        self.columns: list[Path] = []
+        """The columns that say that a record is deleted."""
         self.places: set[Path] = set()
         """Where records stand that may be absent."""
         self.opened = {path[:n] for path in fields for n in range(1, len(path))}
@@ -155,7 +158,7 @@ class Reading:
         if state is None:
             return View(UNSET, UNSET)
         if not isinstance(state, History):
-            value = state.value()
+            value = state.value(self.past)
             return View(value, value, (self.reused(path, rule, value, max(state.stamps())),) if state.reused else ())
         if self.past is not None:
             return self.view_in_past(state, rule, path)
@@ -203,9 +206,14 @@ class Reading:
         if column is None or not record.get(column) or not isinstance(state, History) or self.past is not None:
             return record
         gone = [head for head in state.heads if head.value]
-        held = [s for p, f in self.fields.items() if p[: len(path)] == path and p != at for s in f.stamps()]
-        edits = [s for s in held if not any(head.has(s) for head in gone)]
+        edits: list[Timestamp] = []
+        for p, held in self.fields.items():
+            if p[: len(path)] == path and p != at:
+                heads = held.heads if isinstance(held, History) else ()
+                knew = {w.stamp for w in heads if any(w.seen.covers(head.stamp) for head in gone)}
+                edits += [s for s in held.stamps() if s not in knew and not any(head.has(s) for head in gone)]
         if not edits or not gone:
+            self.columns.append(at)
             self.is_deleted = self.is_deleted or not path
             return record
         last = max(gone, key=lambda head: head.stamp)
@@ -213,6 +221,7 @@ class Reading:
         value = self.against(at, rule.child(column), self.views[at].value, was, last.commit, max(edits))
         if value is was:
             return {key: x for key, x in {**record, column: plain(was)}.items() if x is not UNSET}
+        self.columns.append(at)
         self.is_deleted = self.is_deleted or not path
         return record
 
@@ -402,25 +411,40 @@ class Reading:
             older = {w.stamp: w.commit for state in histories for w in state.writes}
             valid = [commit for commit in older.values() if self.part(commit, ()) is not None]
         valid.sort(key=lambda commit: commit.stamp, reverse=True)
-        since = sorted(stamp for stamp, commit in heads.items() if commit not in valid)
         newest: list[Commit | None] = [c for c in valid if not any(other.seen.covers(c.stamp) for other in valid)]
+        counts = {s for state in self.fields.values() if not isinstance(state, History) for s in state.stamps()}
+        since = sorted(counts | {stamp for stamp, commit in heads.items() if commit not in valid})
         candidates: list[Candidate] = []
         for commit in newest or [None]:
-            kept: list[Timestamp] = []
-            for stamp in since:
-                if self.part(commit, [*kept, stamp]) is not None:
-                    kept.append(stamp)
-            composed = self.part(commit, kept)
-            if composed is None:
-                raise error
-            value = self.converted(composed)
-            if not candidates:
-                shown, self.shown = value, composed
-            stamp = commit.stamp if commit is not None else max(kept, default=Timestamp(0))
-            candidates.append(Candidate(value, stamp, name_of(stamp), None if commit is None else commit.by))
+            for kept in self.parts(commit, since):
+                composed = self.part(commit, kept)
+                if composed is None:
+                    continue
+                value = self.converted(composed)
+                if not candidates:
+                    shown, self.shown = value, composed
+                last = max([*kept, Timestamp(0)]) if commit is None else commit.stamp
+                if not any(equal(value, c.value) for c in candidates):
+                    candidates.append(Candidate(value, last, name_of(last), None if commit is None else commit.by))
+        if not candidates:
+            raise error
         told = str(error.__cause__ or error)
         self.conflicts = [Conflict((), UNSET, tuple(candidates), str(self.binding.rule.strategy), "invariant", told)]
         return shown
+
+    def parts(self, commit: Commit | None, since: Sequence[Timestamp]) -> list[list[Timestamp]]:
+        """What of some stamps can stand on a commit's past: the oldest first; then with each that does not, instead of
+        one that did.
+        """
+        kept: list[Timestamp] = []
+        for stamp in since:
+            if self.part(commit, [*kept, stamp]) is not None:
+                kept.append(stamp)
+        found = [kept]
+        for stamp in [s for s in since if s not in kept]:
+            swaps = ([*(k for k in kept if k != other), stamp] for other in reversed(kept))
+            found += itertools.islice((swap for swap in swaps if self.part(commit, swap) is not None), 1)
+        return found
 
     def part(self, commit: Commit | None, more: Sequence[Timestamp]) -> Any:
         """The record, plain, of a commit's past and of more stamps; ``None`` where the model does not take it."""
@@ -454,12 +478,12 @@ def _as_one(conflicts: list[Conflict]) -> list[Conflict]:
 def _valid_part(state: State, rule: Rule) -> Any:
     """As much of a counter, or of a set, as the field takes: the oldest changes first."""
     if isinstance(state, PNCounter):
-        nodes: list[str] = []
+        nodes: set[Timestamp] = set()
         shown: Any = UNSET if validate(0, rule.declared) else 0
-        for node, _ in sorted(state.tallies.items(), key=lambda item: item[1].stamp):
-            total = state.value([*nodes, node])
+        for stamp in sorted(state.stamps()):
+            total = state.value({*nodes, stamp}.__contains__)
             if not validate(total, rule.declared):
-                nodes.append(node)
+                nodes.add(stamp)
                 shown = total
         return shown
     assert isinstance(state, ORSet)

@@ -29,7 +29,17 @@ from .strategies import Candidate, Conflict
 from .values import UNSET, same
 from .vectors import VersionVector
 from .view import Explanation, Lost, name_of, steps, view
-from .writing import Change, answered, changes_between, edited, leaves_of_record, own_leaves, rebased, written
+from .writing import (
+    Change,
+    answered,
+    changes_between,
+    edited,
+    leaves_of_record,
+    own_leaves,
+    rebased,
+    still_gone,
+    written,
+)
 
 __all__ = ["Version", "join"]
 
@@ -294,12 +304,15 @@ class Version(Generic[T]):
         if ref is self:
             return self._commit(clock, changed, self.seen, by, shared=handed_out)
         ordinary, beside = rebased(changed, old, self._reading, looked_at)
-        made = self
+        made, seen = self, _EMPTY if ref is None else ref.seen
         if beside:
-            seen = _EMPTY if ref is None else ref.seen
             made = made._commit(clock, beside, seen, by, ref=ref, shared=handed_out)
         if ordinary:
             made = made._commit(clock, ordinary, made.seen, by, shared=made.seen)
+        if ordinary and self._binding.checks and _broken(made) and not _broken(self):
+            made = self._commit(
+                clock, changed, seen, by, ref=ref, shared=handed_out
+            )  # as its author saw it, it was valid
         return made
 
     def delete(self, clock: Clock, *, base: Version[T] | None = None, by: str | None = None) -> Version[T]:
@@ -344,6 +357,7 @@ class Version(Generic[T]):
         A copy's id is UUIDv5 of the id and the losing head's stamp, so that the same fork on two replicas joins. Raises
         ``InvalidInput`` for a field that has but one head.
         """
+        self._must_live("fork")
         at = self._reading.field_at(_parsed(path))
         state = self._fields.get(at)
         if not isinstance(state, History) or len(state.heads) < 2:
@@ -374,6 +388,8 @@ class Version(Generic[T]):
         deleted: bool | None = None,
     ) -> Version[T]:
         commit = Commit(clock.tick(self.seen, {"": self.created}), seen, _author(by))
+        if seen is self.seen:  # who edits a record that is gone by its column has seen that: counts do not say so
+            changes = {**still_gone(self._reading, changes), **changes}
         return self._written(commit, changes, self if ref is None else ref, shared, deleted)
 
     def _written(

@@ -29,7 +29,17 @@ from .view import View, merge_step, name_of, view
 from .walk import Verdict
 from .wire import PRESENT, plain
 
-__all__ = ["Change", "answered", "changes_between", "edited", "leaves_of_record", "own_leaves", "rebased", "written"]
+__all__ = [
+    "Change",
+    "answered",
+    "changes_between",
+    "edited",
+    "leaves_of_record",
+    "own_leaves",
+    "rebased",
+    "still_gone",
+    "written",
+]
 
 
 class Change(NamedTuple):
@@ -325,6 +335,17 @@ def _merged(path: Path, rule: Rule, base: Any, now: View, new: Any) -> tuple[Any
     verdicts: list[Verdict] = []
     value, conflicts = merge_step(rule, path, sides, (stamp, later), "ancestor", {}, verdicts)
     return None if conflicts or any(v.lost for v in verdicts) else (plain(value),)
+
+
+def still_gone(reading: Reading, changes: Mapping[Path, Change]) -> dict[Path, Change]:
+    """Columns that say that a record is deleted, to be written again with what counters or sets in it write."""
+    counted = [path for path, change in changes.items() if kind_of(change.rule) is not History]
+    own = own_leaves(reading) if counted and reading.columns else {}
+    return {
+        column: Change(*own[column])
+        for column in reading.columns
+        if any(path[: len(column) - 1] == column[:-1] for path in counted)
+    }
 
 
 # ---- edits by path
