@@ -21,7 +21,7 @@ from .policy import Rule
 from .records import build, convert, is_record, origin, text_of, validate
 from .strategies import Candidate, Conflict, Context
 from .times import Times
-from .values import UNSET, Sides, canonical, equal
+from .values import UNSET, Sides, as_map, canonical, equal
 from .view import Lost, View, name_of, view, view_of
 from .walk import Question, Verdict, Walk
 from .wire import PRESENT, plain
@@ -82,6 +82,8 @@ class Reading:
         """The columns that say that a record is deleted."""
         self.places: set[Path] = set()
         """Where records stand that may be absent."""
+        self.there: dict[Path, Any] = {}
+        """The records that would stand there, where that is open or lost."""
         self.opened = {path[:n] for path in fields for n in range(1, len(path))}
         self.is_deleted = False
         self.shown: Any = None
@@ -274,7 +276,7 @@ class Reading:
             return shown.stored
         other = Reading(self.fields, self.marks, self.binding)
         other.buried = self.buried
-        record = typed(slot.rule, path, other.below(path, inside))  # whether it is shown or not
+        self.there[path] = record = typed(slot.rule, path, other.below(path, inside))  # whether it is shown or not
         self.say_record(path, record, mark)
         held = [s for at, below in self.fields.items() if at[: len(path)] == path != at for s in below.stamps()]
         edits = [s for s in held if not any(head.has(s) for head in absent)]
@@ -339,6 +341,13 @@ class Reading:
         """What a field shows, plain."""
         found = self.views.get(path)
         return UNSET if found is None else found.stored
+
+    def shown_at(self, path: Path) -> Any:
+        """What the record has at the path of a record below."""
+        found = self.record
+        for step in path:
+            found = (as_map(found) or {}).get(step, UNSET)
+        return found
 
     def field_at(self, path: Path) -> Path:
         """The field that a path leads to, or into; itself where it leads to none."""

@@ -2,7 +2,8 @@
 
 Replicas exchange what was written, never what was merged: a version is a set of writes, joining is their union, and
 the record shown is a function of the set. Imports ``clock``, ``codec``, ``errors``, ``history``, ``layout``, ``paths``,
-``policy``, ``reading``, ``records``, ``strategies``, ``values``, ``vectors``, ``view`` and ``writing``.
+``policy``, ``reading``, ``records``, ``strategies``, ``values``, ``vectors``, ``view``, ``walk``, ``wire`` and
+``writing``.
 """
 
 from __future__ import annotations
@@ -28,7 +29,9 @@ from .records import is_record, origin
 from .strategies import Candidate, Conflict
 from .values import UNSET, same
 from .vectors import VersionVector
-from .view import Explanation, Lost, name_of, steps, view
+from .view import Explanation, Lost, Step, name_of, steps, view
+from .walk import Verdict
+from .wire import PRESENT
 from .writing import (
     Change,
     answered,
@@ -45,6 +48,7 @@ __all__ = ["Version", "join"]
 
 T = TypeVar("T")
 M = TypeVar("M")
+S = TypeVar("S", Candidate, Explanation, Verdict)
 
 _EMPTY = VersionVector()
 
@@ -233,11 +237,15 @@ class Version(Generic[T]):
             heads = [Candidate(w.value, w.stamp, name_of(w.stamp), w.commit.by) for w in state.heads]
         else:
             heads = [Candidate(UNSET, stamp, name_of(stamp)) for stamp in sorted(state.stamps())]
-        shown = self._reading.views[at]
+        shown = self._reading.views[at].value
         how = steps(state, rule, at) if isinstance(state, History) else ()
         about = [c for c in self._reading.conflicts if c.path[: len(at)] == at]
         lost = [x for x in self._reading.lost if x.path[: len(at)] == at]
-        return copy.deepcopy(Explanation(at, shown.value, tuple(heads), how, tuple(about), tuple(lost)))
+        told = Explanation(at, shown, tuple(heads), how, tuple(about), tuple(lost))
+        if at in self._reading.places:
+            there = self._reading.shown_at(at)
+            told = _with_record(told, there if shown is PRESENT else self._reading.there.get(at, UNSET))
+        return copy.deepcopy(told)
 
     # ---- writing
 
@@ -479,6 +487,18 @@ def _live_marks(marks: Iterable[Mark]) -> tuple[Mark, ...]:
     found = {(m.path, m.commit.stamp, m.deleted, m.commit.seen, m.commit.by): m for m in marks}.values()
     live = [m for m in found if not any(o.path == m.path and o.commit.seen.covers(m.commit.stamp) for o in found)]
     return tuple(sorted(live, key=_mark_order))
+
+
+def _with_record(told: Explanation, record: Any) -> Explanation:
+    """An explanation of whether a record is there, with the record."""
+
+    def said(what: S) -> S:
+        return msgspec.structs.replace(what, value=record) if what.value is PRESENT else what
+
+    how = [
+        Step(s.base, s.base_is, s.why, said(s.ours), said(s.theirs), tuple(map(said, s.verdicts))) for s in told.steps
+    ]
+    return msgspec.structs.replace(said(told), heads=tuple(map(said, told.heads)), steps=tuple(how))
 
 
 def _mark_order(mark: Mark) -> Any:

@@ -111,7 +111,7 @@ def name_of(stamp: Timestamp) -> str:
 def view(history: History, rule: Rule, path: Path, answers: Mapping[Path, Any] | None = None) -> View:
     """What a field shows under a strategy. Cached, but for answers: those are consulted as ``Merged.resolve`` does."""
     if answers:
-        return _Fold(history, rule, path, answers).view(history.heads)
+        return _Fold(history, rule, path).view(history.heads, answers=answers)
     found = history.views.get(rule)
     if found is None:
         found = history.views[rule] = _Fold(history, rule, path).view(history.heads)
@@ -134,18 +134,19 @@ def view_of(history: History, rule: Rule, path: Path, heads: Sequence[Write]) ->
 class _Fold:
     """One field's heads on their way to what it shows."""
 
-    def __init__(self, history: History, rule: Rule, path: Path, answers: Mapping[Path, Any] | None = None) -> None:
+    def __init__(self, history: History, rule: Rule, path: Path) -> None:
         self.writes, self.rule, self.path = history.writes, rule, path
-        self.answers = answers or {}
         self.by = {write.stamp: write for write in self.writes}
         self.memo: dict[frozenset[int], View] = {}
 
-    def view(self, heads: Sequence[Write], steps: list[Step] | None = None) -> View:
-        """The fold of these heads, in stamp order."""
+    def view(
+        self, heads: Sequence[Write], steps: list[Step] | None = None, answers: Mapping[Path, Any] | None = None
+    ) -> View:
+        """The fold of these heads, in stamp order. Answers are about them, and not about what their bases show."""
         if not heads:
             return _NOTHING
         key = frozenset(map(id, heads))
-        if key in self.memo and steps is None:
+        if key in self.memo and steps is None and answers is None:
             return self.memo[key]
         first, *others = heads
         value = typed(self.rule, self.path, first.value)
@@ -153,20 +154,29 @@ class _Fold:
         said = _Said(self.path, heads, self.typed)
         done = _Past(first)
         for head in others:
-            shown = self.step(shown, done, head, said, steps)
+            shown = self.step(shown, done, head, said, steps, answers if len(heads) == 2 and answers else {})
             done.add(head)
         if others:
             stored = next((w.value for w in heads if same(self.typed(w), shown.value)), None)
             stored = plain(shown.value) if stored is None and shown.value is not UNSET else stored
             stored = UNSET if shown.value is UNSET else stored
             shown = shown._replace(stored=stored, conflicts=said.conflicts(shown.value), lost=tuple(said.lost))
-        self.memo[key] = shown
+        if answers is None:
+            self.memo[key] = shown
         return shown
 
     def typed(self, write: Write) -> Any:
         return typed(self.rule, self.path, write.value)
 
-    def step(self, shown: View, done: _Past, head: Write, said: _Said, steps: list[Step] | None) -> View:
+    def step(
+        self,
+        shown: View,
+        done: _Past,
+        head: Write,
+        said: _Said,
+        steps: list[Step] | None,
+        answers: Mapping[Path, Any],
+    ) -> View:
         """One head more."""
         theirs, stamp = self.typed(head), shown.stamp
         assert stamp is not None
@@ -179,7 +189,6 @@ class _Fold:
         sides = Sides(base, shown.value, theirs)
         verdicts: list[Verdict] = []
         single = len(said.heads) == 2
-        answers = self.answers if single else {}
         value, conflicts = merge_step(self.rule, self.path, sides, (stamp, head.stamp), base_is, answers, verdicts)
         if (base_is == "old" or reused) and self.path not in answers:
             reason = "one stamp, two values: a node's name was used twice" if reused else "old base"

@@ -290,6 +290,11 @@ def rebased(
     for path, change in changes.items():
         state, before = reading.fields.get(path), None if looked_at is None else looked_at.fields.get(path)
         rule, was = change.rule, old.get(path, UNSET)
+        if (inside := _deleted_by(path, change, reading)) is not None and not _unchanged(
+            inside, reading, shown, old, looked_at
+        ):
+            beside[path] = change
+            continue
         if not isinstance(state, History) and (state is not None or kind_of(rule) is not History):
             (ordinary if looked_at is None else beside)[path] = change
             continue
@@ -309,6 +314,35 @@ def rebased(
         elif not same(merged[0], now.stored):
             ordinary[path] = change._replace(base=None, value=merged[0])
     return ordinary, beside
+
+
+def _deleted_by(path: Path, change: Change, reading: Reading) -> list[Path] | None:
+    """The fields that go with a record when a field says that it is deleted; ``None`` where it does not."""
+    place = path if path in reading.places and change.value is not PRESENT else None
+    place = path[:-1] if not change.runs and change.value else place
+    return None if place is None else [p for p in reading.fields if p[: len(place)] == place and p != path]
+
+
+def _unchanged(
+    paths: Sequence[Path],
+    reading: Reading,
+    shown: Mapping[Path, Leaf],
+    old: Mapping[Path, Any],
+    looked_at: Reading | None,
+) -> bool:
+    """Whether fields are as an author saw them."""
+    for path in paths:
+        now = reading.fields[path]
+        if looked_at is None:
+            same_there = equal(shown[path].value if path in shown else UNSET, old.get(path, UNSET))
+        elif isinstance(now, History):
+            same_there = _same_heads(now, looked_at.fields.get(path))
+        else:
+            before = looked_at.fields.get(path)
+            same_there = before is not None and now.stamps() == before.stamps()
+        if not same_there:
+            return False
+    return True
 
 
 def _seen_view(reading: Reading, path: Path, change: Change) -> View:
@@ -544,7 +578,7 @@ def _answer_all(reading: Reading, leaves: Mapping[Path, Leaf], changes: dict[Pat
     """
     for path, leaf in leaves.items():
         state = reading.fields.get(path)
-        several = isinstance(state, History) and len(state.heads) > 1
+        several = isinstance(state, History) and (len(state.heads) > 1 or path in reading.places)
         if state is None:
             held: Any = UNSET
         elif isinstance(state, History):
