@@ -220,6 +220,8 @@ class Reading:
             return record
         last = max(gone, key=lambda head: head.stamp)
         was = typed(rule.child(column), at, last.base)
+        if equal(was, self.views[at].value):  # it was gone before
+            was = UNSET
         value = self.against(at, rule.child(column), self.views[at].value, was, last.commit, max(edits))
         if value is was:
             return {key: x for key, x in {**record, column: plain(was)}.items() if x is not UNSET}

@@ -93,6 +93,8 @@ def written(
     if runs and shared is not None and len(heads) == 1 and _goes_on(heads[0], commit, shared):
         head = heads[0]
         return state.plus(Write(commit, value, True, head.base, head.after, head.contested, head.first))
+    if not runs and len(heads) == 1 and equal(heads[0].value, value):  # said again: what was there before stays
+        base = heads[0].base
     after = tuple(head.stamp for head in heads)
     return state.plus(Write(commit, value, True, base, after, bool(shown.conflicts)))
 
@@ -578,7 +580,8 @@ def _answer_all(reading: Reading, leaves: Mapping[Path, Leaf], changes: dict[Pat
     """
     for path, leaf in leaves.items():
         state = reading.fields.get(path)
-        several = isinstance(state, History) and (len(state.heads) > 1 or path in reading.places)
+        deletes = path in reading.places or not leaf.runs  # that it is there, or gone, is said again
+        several = isinstance(state, History) and (len(state.heads) > 1 or deletes)
         if state is None:
             held: Any = UNSET
         elif isinstance(state, History):
