@@ -17,7 +17,7 @@ ORDER = [
     "annotations", "policy", "times", "lists", "walk", "answers", "threeway",
     "vectors", "wire", "history", "layout", "view", "reading", "codec", "writing", "version",
     "__init__", "jsontext", "explain", "cli", "__main__",
-    "testing.cases", "testing.laws", "testing.mutants", "testing.__init__",
+    "testing.cases", "testing.laws", "testing.replicas", "testing.joins", "testing.mutants", "testing.__init__",
 ]  # fmt: skip
 """Each module imports only what stands before it."""
 

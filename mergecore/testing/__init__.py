@@ -11,7 +11,14 @@
         check(case)
 
 ``LAWS`` are the laws by name; ``MUTANTS`` are broken variants of the walk by name, all of which the laws catch: ``with
-mutated(name)`` runs one. Needs the extra ``testing``.
+mutated(name)`` runs one. For versions there are ``histories``, ``check_joins`` and ``JOIN_LAWS``, runs of peers
+(``mesh_runs``, ``check_mesh``), ``REPLICA_MUTANTS``, and a state machine of replicas of your own model::
+
+    from mergecore.testing import replica_machine
+
+    TestReplicas = replica_machine(MyModel, my_policy).TestCase
+
+Needs the extra ``testing``.
 """
 
 try:
@@ -20,7 +27,12 @@ except ImportError as error:
     raise ImportError("mergecore.testing needs the extra `testing`: pip install 'mergecore[testing]'") from error
 
 from .cases import STRATEGIES, Case, cases, policies
+from .joins import JOIN_LAWS, check_joins, check_mesh, histories, mesh_runs
 from .laws import LAWS, check
-from .mutants import MUTANTS, mutated
+from .mutants import MUTANTS, REPLICA_MUTANTS, mutated
+from .replicas import replica_machine
 
-__all__ = ["LAWS", "MUTANTS", "STRATEGIES", "Case", "cases", "check", "mutated", "policies"]
+__all__ = [
+    "JOIN_LAWS", "LAWS", "MUTANTS", "REPLICA_MUTANTS", "STRATEGIES", "Case", "cases", "check", "check_joins",
+    "check_mesh", "histories", "mesh_runs", "mutated", "policies", "replica_machine",
+]  # fmt: skip

@@ -1,4 +1,4 @@
-"""Broken variants of the walk, each of which the laws must catch: the proof that they can fail.
+"""Broken variants of the walk, and of what joins, each of which the laws must catch: the proof that they can fail.
 
 Imports the package.
 """
@@ -6,19 +6,24 @@ Imports the package.
 from __future__ import annotations
 
 import copy
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, NamedTuple
 
-from .. import threeway
-from ..paths import Path, Slice
+from .. import codec, history, threeway, version, view, writing
+from ..clock import Clock, Timestamp
+from ..history import Commit, History, ORSet, PNCounter, Tally, heads_of
+from ..paths import ByPath, Path, Slice
 from ..policy import Rule
+from ..reading import Reading, live_deletes
 from ..records import fields_of
 from ..strategies import Context, Part, lww, three_way
 from ..values import UNSET, Sides, as_map, canonical, equal, larger
+from ..vectors import VersionVector
+from ..version import Version
 from ..walk import Walk
 
-__all__ = ["MUTANTS", "mutated"]
+__all__ = ["MUTANTS", "REPLICA_MUTANTS", "mutated"]
 
 
 class _LocalWinsTies(Walk):
@@ -213,11 +218,207 @@ MUTANTS: dict[str, type[Walk]] = {
 }
 
 
+# ------------------------------------------------------------------------------------------------ replicas
+
+
+class _Instead(NamedTuple):
+    """What stands in the place of what."""
+
+    where: Any
+    name: str
+    broken: Any
+
+
+_EMPTY = VersionVector()
+
+
+def _by_stamp_alone(writes: list[Any]) -> list[Any]:
+    """Of two values under one stamp, the local one stays first."""
+    return sorted(writes, key=lambda w: w.stamp)
+
+
+_join = version._join
+
+
+def _larger_version(a: Version[Any], b: Version[Any]) -> Version[Any]:
+    """Both changed: take the larger document. It commutes, associates and is idempotent, and loses."""
+    both = _join(a, b)
+    if a.seen <= b.seen or b.seen <= a.seen:
+        return both
+    one = max(
+        a, b, key=lambda v: (len(v._fields), canonical([w.value for s in v._fields.values() for w in _written(s)]))
+    )
+    stored = codec.Stored(both.id, both.created, both.seen, one._fields, one._marks)
+    return Version(stored, both._binding)
+
+
+def _written(state: Any) -> Sequence[Any]:
+    return state.writes if isinstance(state, History) else ()
+
+
+def _count_again(self: PNCounter, other: PNCounter, *rest: Any) -> PNCounter:
+    """Counts are added up, whoever counted: a copy that comes twice counts twice."""
+    joined = dict(self.tallies)
+    for node, theirs in other.tallies.items():
+        mine = joined.get(node)
+        if mine is None or mine == theirs:
+            joined[node] = theirs
+        else:
+            last = max(mine.stamp, theirs.stamp)
+            joined[node] = Tally(last, mine.plus + theirs.plus, mine.minus + theirs.minus, mine.written)
+    return PNCounter(joined)
+
+
+def _no_losers(self: Any, *said: Any) -> None:
+    """What lost is not said."""
+
+
+class _OwnWritesSeen(history.Write):
+    """With the usual "a node has seen its own writes" two clients of one server overwrite each other."""
+
+    __slots__ = ()
+
+    def __init__(self, commit: Commit, *args: Any, **named: Any) -> None:
+        super().__init__(commit, *args, **named)
+        millis, counter, node = commit.stamp.millis, commit.stamp.counter, commit.stamp.node
+        before = Timestamp(millis, counter - 1, node) if counter else Timestamp(millis - 1, 0xFFFF, node)
+        self.seen = commit.seen.plus(before)
+
+
+_base = view._Fold.base
+
+
+def _older_base_trusted(self: Any, done: Any, head: Any) -> Any:
+    """Any base is as good as the whole common past."""
+    value, base_is, why = _base(self, done, head)
+    return value, "ancestor" if base_is == "old" else base_is, why
+
+
+def _base_forgotten(self: Any, done: Any, head: Any) -> Any:
+    """There never was anything before."""
+    return UNSET, "ancestor", "ignored"
+
+
+def _below_the_start(write: Any, other: Any) -> Any:
+    """Under a run is what was under its beginning, though the other side has seen its middle."""
+    return write.after if write.based and write.after is not None else [None]
+
+
+def _covers_the_meet(write: Any, done: Any, head: Any) -> bool:
+    """Whether the meet was seen, though it lies in the middle of the run."""
+    return bool(done.all_seen() & head.all_seen() <= write.seen)
+
+
+def _one_sided_change_dropped(path: Path, mine: Any, theirs: Any, *rest: Any) -> Any:
+    """Where one side alone went on with a field, it stays what it was."""
+    if isinstance(mine, History) and isinstance(theirs, History):
+        old, new = ({(w.stamp, w.key) for w in state.writes} for state in (mine, theirs))
+        if old != new and (old <= new or new <= old):
+            return mine if old <= new else theirs
+    return _joined_states(path, mine, theirs, *rest)
+
+
+_joined_states = version._joined_states
+
+
+def _resolved_beside(
+    self: Version[Any], clock: Clock, answers: ByPath[Any], *, base: Any = None, by: str | None = None
+) -> Version[Any]:
+    """An answer is one value more."""
+    ref = self if base is None else base
+    changes, deleted = writing.answered(ref._reading, answers)
+    return self._commit(clock, changes, _EMPTY, by, ref=ref, shared=self.seen, deleted=deleted)
+
+
+_against = Reading.against
+
+
+def _deletion_stands(self: Reading, path: Path, rule: Rule, gone: Any, *rest: Any, **named: Any) -> Any:
+    """A deletion eats what it had not seen."""
+    return gone
+
+
+def _deleted_per_field(a: Version[Any], b: Version[Any]) -> Version[Any]:
+    """A deletion takes the fields that it had seen, and an edit keeps its own: half a record."""
+    both = _join(a, b)
+    gone = live_deletes(both._marks)
+    fields: Mapping[Path, Any] = {
+        path: state
+        for path, state in both._fields.items()
+        if not gone or not all(any(d.seen.covers(s) for d in gone) for s in state.stamps())
+    }
+    if not gone or not fields or len(fields) == len(both._fields):
+        return both
+    stored = codec.Stored(both.id, both.created, both.seen, fields, ())
+    return Version(stored, both._binding)
+
+
+def _pruned_by_stamp(writes: list[Any], depth: int) -> list[Any]:
+    """What is older than all heads goes."""
+    heads = heads_of(writes)
+    oldest = min((w.stamp for w in heads), default=None)
+    kept = {id(w) for w in heads}
+    return [w for w in writes if id(w) in kept or (w.based and oldest is not None and w.stamp > oldest)]
+
+
+_commit = Version._commit
+
+
+def _stale_author_saw_all(self: Version[Any], clock: Clock, changes: Any, seen: Any, *rest: Any, **named: Any) -> Any:
+    """Who writes has seen all that is there, whatever he was looking at."""
+    return _commit(self, clock, changes, self.seen, *rest, **named)
+
+
+def _remove_wins(self: ORSet, other: ORSet, *rest: Any) -> ORSet:
+    """Who removes an element removes it for all."""
+    kept = {k: (x, tags | other.elements[k][1]) for k, (x, tags) in self.elements.items() if k in other.elements}
+    return ORSet(self.touched | other.touched, kept)
+
+
+def _unknown_fields_dropped(a: Version[Any], b: Version[Any]) -> Version[Any]:
+    """An app keeps the fields that it knows."""
+    both = _join(a, b)
+    if not both._binding.is_modelled:
+        return both
+    known = {path: state for path, state in both._fields.items() if path in both._reading.rules or len(path) > 1}
+    return Version(codec.Stored(both.id, both.created, both.seen, known, both._marks), both._binding)
+
+
+REPLICA_MUTANTS: dict[str, tuple[_Instead, ...]] = {
+    "replicas: local wins ties": (_Instead(history, "_in_order", _by_stamp_alone),),
+    "replicas: both changed, take the larger document": (_Instead(version, "_join", _larger_version),),
+    "replicas: duplicate delivery counted": (_Instead(PNCounter, "join", _count_again),),
+    "replicas: loser unreported": (_Instead(view._Said, "losers", _no_losers),),
+    "replicas: own writes always seen": (
+        _Instead(writing, "Write", _OwnWritesSeen),
+        _Instead(codec, "Write", _OwnWritesSeen),
+    ),
+    "replicas: older base trusted": (_Instead(view._Fold, "base", _older_base_trusted),),
+    "replicas: the middle of a run taken for its start": (
+        _Instead(view, "_below", _below_the_start),
+        _Instead(view, "_covers_the_meet", _covers_the_meet),
+    ),
+    "replicas: base ignored": (_Instead(view._Fold, "base", _base_forgotten),),
+    "replicas: a one-sided change dropped": (_Instead(version, "_joined_states", _one_sided_change_dropped),),
+    "replicas: a resolution does not dominate": (_Instead(Version, "resolve", _resolved_beside),),
+    "replicas: a deletion eats a concurrent edit": (_Instead(Reading, "against", _deletion_stands),),
+    "replicas: a record comes back half": (_Instead(version, "_join", _deleted_per_field),),
+    "replicas: pruned by stamp": (_Instead(history, "pruned", _pruned_by_stamp),),
+    "replicas: a stale author has seen everything": (_Instead(Version, "_commit", _stale_author_saw_all),),
+    "replicas: a removal wins": (_Instead(ORSet, "join", _remove_wins),),
+    "replicas: unknown fields dropped": (_Instead(version, "_join", _unknown_fields_dropped),),
+}
+
+
 @contextmanager
 def mutated(name: str) -> Iterator[None]:
-    """While it lasts, ``merge`` runs the named mutant."""
-    setattr(threeway, "Walk", MUTANTS[name])  # noqa: B010 - a module's name is not for assignment elsewhere
+    """While it lasts, the named mutant runs: of ``merge`` (``MUTANTS``) or of versions (``REPLICA_MUTANTS``)."""
+    instead = REPLICA_MUTANTS[name] if name in REPLICA_MUTANTS else (_Instead(threeway, "Walk", MUTANTS[name]),)
+    before = [(where, attribute, getattr(where, attribute)) for where, attribute, _ in instead]
+    for where, attribute, broken in instead:
+        setattr(where, attribute, broken)
     try:
         yield
     finally:
-        setattr(threeway, "Walk", Walk)  # noqa: B010
+        for where, attribute, right in before:
+            setattr(where, attribute, right)
