@@ -244,10 +244,12 @@ class Clock:
     def admit(self, version: V) -> V:
         """The version unchanged, for the boundary where it comes in. Changes nothing in the clock.
 
-        Raises ``ClockDrift`` if a stamp that it has seen, or its first one, lies more than ``max_drift`` ahead of the
-        wall clock: it would outrank everybody's edits until then. The version is refused whole, as a stamp is part of
-        an edit's identity and nobody but its author may rewrite it.
+        Raises ``InvalidInput`` for what is no version, and ``ClockDrift`` if a stamp that it has seen, or its first
+        one, lies more than ``max_drift`` ahead of the wall clock: it would outrank everybody's edits until then. The
+        version is refused whole, as a stamp is part of an edit's identity and nobody but its author may rewrite it.
         """
+        if not hasattr(version, "seen") or not hasattr(version, "created"):
+            raise InvalidInput(f"a {type(version).__name__} is no version: bytes are decoded first")
         wall = self._wall()
         highest = max((version.created, *version.seen.values()))
         ahead = highest.millis - wall

@@ -121,7 +121,10 @@ def decode(data: bytes) -> Stored:
     """
     if not isinstance(data, (bytes, bytearray, memoryview)):
         raise InvalidInput(f"a version is decoded from bytes, not from a {type(data).__name__}")
-    held = unpack(bytes(data))
+    try:
+        held = unpack(bytes(data))
+    except InvalidInput as error:
+        raise InvalidInput(f"these bytes are no version: {error}") from error
     if not isinstance(held, list) or not held or type(held[0]) is not int:
         raise InvalidInput("these bytes are no version")
     if held[0] != FORMAT:

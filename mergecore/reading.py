@@ -6,6 +6,7 @@ Imports ``clock``, ``errors``, ``history``, ``layout``, ``paths``, ``policy``, `
 
 from __future__ import annotations
 
+import contextlib
 import itertools
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
@@ -13,7 +14,7 @@ from typing import Any, NamedTuple
 import msgspec
 
 from .clock import Timestamp
-from .errors import InvalidInput, StrategyError
+from .errors import InvalidInput, SchemaMismatch, StrategyError
 from .history import Commit, History, ORSet, PNCounter, State, Write, heads_of
 from .layout import Slot, slots_of, typed
 from .paths import Path, Step
@@ -82,6 +83,8 @@ class Reading:
         """The columns that say that a record is deleted."""
         self.places: set[Path] = set()
         """Where records stand that may be absent."""
+        self.no_fields: set[Path] = set()
+        """What is a part of a group, or has fields."""
         self.there: dict[Path, Any] = {}
         """The records that would stand there, where that is open or lost."""
         self.opened = {path[:n] for path in fields for n in range(1, len(path))}
@@ -100,6 +103,8 @@ class Reading:
     def read(self) -> Reading:
         """Itself, with the record shown, and whether it is deleted."""
         self.record = record = self.instance()
+        if self.binding.is_modelled:
+            self.check_layout()
         if gone := live_deletes(self.marks):
             held = [s for state in self.fields.values() for s in state.stamps()]
             held += [mark.commit.stamp for mark in self.marks if not mark.deleted]
@@ -112,6 +117,29 @@ class Reading:
             else:
                 self.conflicts, self.lost = _as_one(inside[0] + self.conflicts), inside[1] + self.lost
         return self
+
+    def check_layout(self) -> None:
+        """Raises ``SchemaMismatch`` where what is stored as one field are several to the model, or the other way round:
+        else it would be shown as if it were not there.
+        """
+        for path in self.places:
+            if isinstance(self.views[path].stored, dict):
+                raise SchemaMismatch(
+                    "is stored as one field, and the model has fields below: it was written without", path
+                )
+        for path in self.fields.keys() - self.rules.keys():
+            above = [path[:n] for n in range(len(path))]
+            if any(at in self.places for at in above):
+                continue  # of a record that is absent
+            if whole := [at for at in above if at in self.rules]:
+                raise SchemaMismatch("is stored field by field, and is one field to the model and its policy", whole[0])
+            if path in self.no_fields or any(at[: len(path)] == path for at in self.rules):
+                raise SchemaMismatch("is stored as a field, and is a part of one (or has several) by the model", path)
+            state = self.fields[path]
+            value = view(state, self.binding.foreign, path).stored if isinstance(state, History) else UNSET
+            parts = {(*path[:-1], key) for key in value} if isinstance(value, dict) else set()
+            if parts and parts <= self.rules.keys() and not parts & self.fields.keys():
+                raise SchemaMismatch("is stored as a group, and the model has fields of their own", path)
 
     def instance(self) -> Any:
         """The fields as a record of the model. Where together they are none, that is an open conflict."""
@@ -187,16 +215,16 @@ class Reading:
         for slot in slots_of(rule):
             at = (*path, slot.key)
             if slot.members:
+                self.no_fields.update((*path, member) for member in slot.members)
                 out.update(self.members(at, slot.rule, slot.members))
                 continue
             if slot.inside is None:
                 value = self.field(at, slot.rule).stored
             elif slot.presence is not None:
                 value = self.optional(at, slot, slot.inside, slot.presence)
-            elif at in self.opened or slot.required:
-                value = self.below(at, slot.inside)
             else:
-                continue
+                self.no_fields.add(at)
+                value = self.below(at, slot.inside) if at in self.opened or slot.required else UNSET
             if value is not UNSET:
                 out[slot.key] = value
         return self.soft_deleted(path, rule, out)
@@ -278,7 +306,10 @@ class Reading:
             return shown.stored
         other = Reading(self.fields, self.marks, self.binding)
         other.buried = self.buried
-        self.there[path] = record = typed(slot.rule, path, other.below(path, inside))  # whether it is shown or not
+        record = other.below(path, inside)  # whether it is shown or not
+        with contextlib.suppress(InvalidInput):  # what breaks its own invariant stays a mapping
+            record = typed(slot.rule, path, record)
+        self.there[path] = record
         self.say_record(path, record, mark)
         held = [s for at, below in self.fields.items() if at[: len(path)] == path != at for s in below.stamps()]
         edits = [s for s in held if not any(head.has(s) for head in absent)]
@@ -426,6 +457,7 @@ class Reading:
         counts = {s for state in self.fields.values() if not isinstance(state, History) for s in state.stamps()}
         since = sorted(counts | {stamp for stamp, commit in heads.items() if commit not in valid})
         candidates: list[Candidate] = []
+        shown: Any = None
         for commit in newest or [None]:
             for kept in self.parts(commit, since):
                 composed = self.part(commit, kept)

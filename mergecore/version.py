@@ -20,18 +20,18 @@ import msgspec
 from .clock import Clock, Timestamp
 from .codec import Stored, decode, encode
 from .errors import AnswerError, InvalidInput, MergeError, PolicyError, RecordDeleted, SchemaMismatch
-from .history import Commit, History, State
+from .history import Commit, History, PNCounter, State
 from .layout import has_invariant, slots_of
 from .paths import ByPath, Path, format_path, parse_path
 from .policy import Policies, Rule, rule_for
 from .reading import Binding, Mark, Reading, live_deletes
 from .records import is_record, origin
 from .strategies import Candidate, Conflict
-from .values import UNSET, same
+from .values import UNSET, equal, same
 from .vectors import VersionVector
 from .view import Explanation, Lost, Step, name_of, steps, view
 from .walk import Verdict
-from .wire import PRESENT
+from .wire import PRESENT, plain
 from .writing import (
     Change,
     answered,
@@ -39,6 +39,7 @@ from .writing import (
     edited,
     leaves_of_record,
     own_leaves,
+    place_of,
     rebased,
     still_gone,
     written,
@@ -58,6 +59,10 @@ class Version(Generic[T]):
 
     ``Version.new`` starts a record; every writing method takes the ``Clock`` of the node that writes, and returns a new
     version. A node's versions of one record form one line: edit the newest, under the store's lock.
+
+    ``id`` is a GUID, the same on every replica; ``created`` the stamp of the first commit; ``seen`` a version vector of
+    all commits that are in it: where ``a.seen <= b.seen``, whoever has ``b`` learns nothing from ``a``. ``==`` compares
+    what is stored, and neither model nor policy, by which ``decode`` reads it each time.
     """
 
     __slots__ = ("_binding", "_bytes", "_fields", "_marks", "_read", "created", "id", "seen")
@@ -229,22 +234,22 @@ class Version(Generic[T]):
 
         Raises ``InvalidInput`` for a path that is no field's.
         """
-        at = self._reading.field_at(_parsed(path))
+        at = self._field(path)
         state, rule = self._fields.get(at), self._reading.rules.get(at)
         if state is None or rule is None:
-            raise InvalidInput(f"is no field of this record; its fields: {', '.join(self.stamps)}", at)
-        if isinstance(state, History):
-            heads = [Candidate(w.value, w.stamp, name_of(w.stamp), w.commit.by) for w in state.heads]
-        else:
-            heads = [Candidate(UNSET, stamp, name_of(stamp)) for stamp in sorted(state.stamps())]
+            raise InvalidInput(f"nothing was written there; written are {', '.join(self.stamps)}", at)
+        heads = [Candidate(value, stamp, name_of(stamp), by) for value, stamp, by in _heads(state)]
+        leaf = own_leaves(self._reading).get(at)
         shown = self._reading.views[at].value
+        if leaf is not None and not equal(plain(shown), leaf.value):
+            shown = leaf.value  # the record shows an older one
         how = steps(state, rule, at) if isinstance(state, History) else ()
-        about = [c for c in self._reading.conflicts if c.path[: len(at)] == at]
+        about = [c for c in self._reading.conflicts if at[: len(c.path)] == c.path[: len(at)]]
         lost = [x for x in self._reading.lost if x.path[: len(at)] == at]
         told = Explanation(at, shown, tuple(heads), how, tuple(about), tuple(lost))
         if at in self._reading.places:
             there = self._reading.shown_at(at)
-            told = _with_record(told, there if shown is PRESENT else self._reading.there.get(at, UNSET))
+            told = _with_record(told, there if is_record(type(there)) else self._reading.there.get(at, UNSET))
         return copy.deepcopy(told)
 
     # ---- writing
@@ -366,12 +371,12 @@ class Version(Generic[T]):
         ``InvalidInput`` for a field that has but one head.
         """
         self._must_live("fork")
-        at = self._reading.field_at(_parsed(path))
+        at = self._field(path)
         state = self._fields.get(at)
-        if not isinstance(state, History) or len(state.heads) < 2:
-            raise InvalidInput("has one value: there is nothing to keep both of", at)
+        shown = view(state, self._reading.rules[at], at) if isinstance(state, History) else None
+        if not isinstance(state, History) or shown is None or not (shown.conflicts or shown.lost):
+            raise InvalidInput("is in no conflict: there is nothing to keep both of", at)
         rule = self._reading.rules[at]
-        shown = view(state, rule, at)
         winner = next((h for h in state.heads if same(h.value, shown.stored)), state.heads[-1])
         kept = self._commit(clock, {at: Change(rule, winner.value)}, self.seen, by, shared=self.seen)
         created = kept._fields[at].stamps()[-1]
@@ -395,6 +400,8 @@ class Version(Generic[T]):
         shared: VersionVector = _EMPTY,
         deleted: bool | None = None,
     ) -> Version[T]:
+        if not isinstance(clock, Clock):
+            raise InvalidInput(f"{clock!r} is no clock: whoever writes gives his own Clock")
         commit = Commit(clock.tick(self.seen, {"": self.created}), seen, _author(by))
         if seen is self.seen:  # who edits a record that is gone by its column has seen that: counts do not say so
             changes = {**still_gone(self._reading, changes), **changes}
@@ -426,6 +433,16 @@ class Version(Generic[T]):
             raise error(f"the model does not take this record: {wrong}")
         return self
 
+    def _field(self, path: str | Path) -> Path:
+        """The field that a path leads to, or into. Raises ``InvalidInput`` where there is none."""
+        steps = _parsed(path)
+        if not steps and not self._binding.rule.whole:
+            raise InvalidInput(
+                "give a field: what is open about the record as a whole is in v.conflicts, at the path ()"
+            )
+        at = self._reading.field_at(steps)
+        return at if at in self._reading.rules else place_of(self._reading, own_leaves(self._reading), steps)[1]
+
     def _must_live(self, what: str) -> None:
         if live_deletes(self._marks) and self.deleted:  # not by a column, which is edited to restore
             raise RecordDeleted(f"the record is deleted: restore(clock) it before you {what} it")
@@ -445,6 +462,9 @@ def join(first: Version[T] | None, *others: Version[T] | None) -> Version[T]:
     Linear in the number of fields.
     """
     joined = first
+    for version in (first, *others):
+        if not isinstance(version, Version | None):
+            raise InvalidInput(f"join() takes versions, not a {type(version).__name__}: bytes are decoded first")
     for other in others:
         joined = other if joined is None else joined if other is None else _join(joined, other)
     if joined is None:
@@ -458,7 +478,7 @@ def _join(a: Version[T], b: Version[T]) -> Version[T]:
     if a.id != b.id:
         raise InvalidInput(f"these are versions of two records, {a.id} and {b.id}")
     if a._binding[:2] != b._binding[:2]:
-        raise PolicyError("the versions are read by different models or policies: decode both alike")
+        raise PolicyError("the versions are read by different models or policies (depth=, too): decode both alike")
     fields = dict(a._fields)
     for path, theirs in b._fields.items():
         mine = fields.get(path)
@@ -487,6 +507,19 @@ def _live_marks(marks: Iterable[Mark]) -> tuple[Mark, ...]:
     found = {(m.path, m.commit.stamp, m.deleted, m.commit.seen, m.commit.by): m for m in marks}.values()
     live = [m for m in found if not any(o.path == m.path and o.commit.seen.covers(m.commit.stamp) for o in found)]
     return tuple(sorted(live, key=_mark_order))
+
+
+def _heads(state: State) -> list[tuple[Any, Timestamp, str | None]]:
+    """What each head says, of a counter what each node counted, of a set what each node added; when, and who."""
+    if isinstance(state, History):
+        return [(w.value, w.stamp, w.commit.by) for w in state.heads]
+    if isinstance(state, PNCounter):
+        return [(state.value(t.stamp.__eq__), t.stamp, None) for t in sorted(state.tallies.values())]
+    added = {
+        node: {x for x, dots in state.elements.values() if any(d.stamp.node == node for d in dots)}
+        for node in state.touched
+    }
+    return sorted(((added[n], touch.stamp, None) for n, touch in state.touched.items()), key=lambda head: head[1])
 
 
 def _with_record(told: Explanation, record: Any) -> Explanation:

@@ -366,10 +366,22 @@ class _Said:
             self.whole(Sides(*(_at(side, at[len(self.path) :]) for side in sides)), _at(value, at[len(self.path) :]),
                        stamps, found.strategy, found.reason, at)  # fmt: skip
             return
-        candidates = tuple(
-            msgspec.structs.replace(c, by=self.by.get(c.stamp)) if c.stamp is not None else c for c in found.candidates
-        )
-        self.add(msgspec.structs.replace(found, candidates=candidates))
+        if single:
+            said = (
+                c if c.stamp is None else msgspec.structs.replace(c, by=self.by.get(c.stamp)) for c in found.candidates
+            )
+        else:
+            rest = found.path[len(self.path) :]
+            said = (self.signed(c.value, c.stamp, rest) for c in found.candidates)
+        self.add(msgspec.structs.replace(found, candidates=tuple(said)))
+
+    def signed(self, value: Any, stamp: Timestamp | None, rest: Path = ()) -> Candidate:
+        """A value with the head that says it, at a path below; what several heads were merged to is nobody's."""
+        authors = [h for h in self.heads if equal(_at(self.typed(h), rest), value)]
+        head = next((h for h in authors if h.stamp == stamp), authors[-1] if authors else None)
+        if head is None:
+            return Candidate(value, None, "merged")
+        return Candidate(value, head.stamp, name_of(head.stamp), head.commit.by)
 
     def whole(
         self,
@@ -381,10 +393,12 @@ class _Said:
         path: Path | None = None,
     ) -> None:
         """An open conflict of both sides as they are; what was made of them is a candidate, too."""
-        made = [Candidate(side, stamp, name_of(stamp), self.by.get(stamp)) for side, stamp in zip(sides[1:], stamps)]
+        path = self.path if path is None else path
+        rest = path[len(self.path) :]
+        made = [self.signed(side, stamp, rest) for side, stamp in zip(sides[1:], stamps)]
         if not any(equal(value, c.value) for c in made):
-            made.append(Candidate(value, None, "merged"))
-        self.add(Conflict(self.path if path is None else path, sides.base, tuple(made), strategy, reason))
+            made.append(self.signed(value, None, rest))
+        self.add(Conflict(path, sides.base, tuple(made), strategy, reason))
 
     def add(self, conflict: Conflict) -> None:
         """Of one path there is one conflict; and none lies within another."""

@@ -25,7 +25,7 @@ from .records import as_row, convert, default_of, fields_of, is_record, origin
 from .strategies import Candidate
 from .values import UNSET, Sides, check_depth, check_value, equal, same
 from .vectors import VersionVector
-from .view import View, merge_step, name_of, view
+from .view import Lost, View, merge_step, name_of, view
 from .walk import Verdict
 from .wire import PRESENT, plain
 
@@ -74,7 +74,8 @@ def written(
     rule, value, based, runs, foreign, given = change
     kind = type(state) if foreign and state is not None else kind_of(rule)
     if state is not None and state.kind != kind.kind:
-        raise SchemaMismatch(f"is stored as a {state.kind}, and the policy makes it a {kind.kind}", path)
+        told = f"is stored as a {state.kind}, and the policy makes it a {kind.kind}"
+        raise SchemaMismatch(f"{told}: whether a field is a counter, a set or neither is schema, and stays", path)
     if kind is not History:
         return _counted(path, change, commit.stamp, kind, state, looked_at)
     assert state is None or isinstance(state, History)
@@ -238,7 +239,8 @@ def _document_leaves(
         value, below = record.get(key, UNSET), reading.binding.foreign if foreign else rule.child(key)
         if at not in reading.opened or not (isinstance(value, Mapping) or value is UNSET):
             deletes = not foreign and key == rule.deleted
-            into[at] = Leaf(below, value, deletes, not deletes, foreign)
+            counted = reading.binding.policy is None and isinstance(reading.fields.get(at), PNCounter | ORSet)
+            into[at] = Leaf(below, value, deletes, not deletes, foreign or counted)
             continue
         if at in reading.fields:
             into[at] = Leaf(below, UNSET if value is UNSET else PRESENT, foreign=foreign)
@@ -397,7 +399,7 @@ def edited(reading: Reading, given: Mapping[Path, Any]) -> dict[Path, Change]:
     changed: dict[Path, Change] = {}
     for path, value in given.items():
         check_value(value, "the new value", at=path)
-        slot, at, rest = _place(reading, own, path)
+        slot, at, rest = place_of(reading, own, path)
         if slot is not None and slot.inside is not None:
             shown = {p: leaf.value for p, leaf in own.items()}
             changed |= changes_between(shown, _leaves_at(reading, slot, at, value), reading.fields, reading)
@@ -461,13 +463,13 @@ def _leaves_at(reading: Reading, slot: Slot, path: Path, value: Any) -> dict[Pat
     return {at: leaf._replace(value=plain(leaf.value, at)) for at, leaf in into.items()}
 
 
-def _place(reading: Reading, own: Mapping[Path, Leaf], path: Path) -> tuple[Slot | None, Path, Path]:
+def place_of(reading: Reading, own: Mapping[Path, Leaf], path: Path) -> tuple[Slot | None, Path, Path]:
     """The field that a path leads to (or the record with fields of its own), and the rest of the path in it."""
     rule, modelled = reading.binding.rule, reading.binding.is_modelled
-    if not path:
-        raise InvalidInput("edit() takes fields: put() takes a whole record")
     if rule.whole:
         return None, (), path
+    if not path:
+        raise InvalidInput("edit() takes fields: put() takes a whole record")
     for i, step in enumerate(path):
         at = path[: i + 1]
         slots = {slot.key: slot for slot in slots_of(rule)}
@@ -501,7 +503,8 @@ def _put_in(held: Any, rest: Path, value: Any, rule: Rule, path: Path) -> Any:
         kept = {key: old for key, old in held.items() if key != step or new is not UNSET}
         return kept if new is UNSET else {**kept, step: new}
     if not isinstance(held, list):
-        raise InvalidInput(f"{held!r} holds nothing that could be written by itself", path)
+        whole = "give the whole of it first" if held is None else "write it as a whole"
+        raise InvalidInput(f"{held!r} holds nothing that could be written by itself: {whole}", path)
     names = next((part.params for part in rule.strategy.parts if "keyed" in part.opens), ())
     index: Any = step
     if names:
@@ -510,7 +513,7 @@ def _put_in(held: Any, rest: Path, value: Any, rule: Rule, path: Path) -> Any:
             raise InvalidInput(f"has no member {step!r}: write the list as a whole to add one", path)
         index = keys.index(step)
     if not isinstance(index, int) or not -len(held) <= index < len(held):
-        raise InvalidInput(f"has no element {step!r}", path)
+        raise InvalidInput(f"has {len(held)} elements, and no {step!r}: write the list as a whole to add one", path)
     index %= len(held)
     new = _put_in(held[index], further, value, below, at)
     return held[:index] + ([] if new is UNSET else [new]) + held[index + 1 :]
@@ -533,6 +536,8 @@ def answered(reading: Reading, answers: ByPath[Any]) -> tuple[dict[Path, Change]
     Raises ``AnswerError`` where nothing is open, and where a field that is answered has more open than that.
     """
     lost = [(x.path, Candidate(x.value, x.stamp, name_of(x.stamp), x.by)) for x in reading.lost]
+    if isinstance(answers, Mapping):  # what was lost is as good an answer as a candidate
+        answers = {path: a.value if isinstance(a, Lost) else a for path, a in answers.items()}
     given = read_answers(reading.conflicts, answers, lost)
     own = own_leaves(reading)
     changes: dict[Path, Change] = {}
@@ -562,7 +567,7 @@ def _answer_place(
     reading: Reading, own: Mapping[Path, Leaf], path: Path, answer: Any, changes: dict[Path, Change]
 ) -> None:
     """An answer about a record below."""
-    slot, at, rest = _place(reading, own, path)
+    slot, at, rest = place_of(reading, own, path)
     if slot is None or slot.inside is None or rest:
         raise AnswerError("is above what is open there: answer each question at its own path", path)
     try:

@@ -727,12 +727,10 @@ def test_a_schemaless_hub_shows_and_writes_what_it_does_not_know() -> None:
     r = hub.record
     assert r["address"] == {"street": "s", "zip": "1", "lift": 0} and r["home"]["zip"] == "2" and r["votes"] == 1
     assert hub.put(w.clock("hub"), r) is hub
-    with pytest.raises(SchemaMismatch, match="votes"):
-        hub.edit(w.clock("hub"), votes=2)
-    hub = hub.edit(w.clock("hub"), {"address.zip": "7", "title": "x"})
+    hub = hub.edit(w.clock("hub"), {"address.zip": "7", "title": "x", "votes": 2})
     w.at["ann"] = w.decoded(hub)
     v = w.sync()
-    assert v.record.address == Address("s", "7") and v.record.title == "x"
+    assert v.record.address == Address("s", "7") and (v.record.title, v.record.votes) == ("x", 2)
     hub = Version.decode(v.encode()).edit(w.clock("hub"), {"colour": UNSET})
     assert w.decoded(hub).record.colour == ""
 
@@ -1059,3 +1057,39 @@ def test_an_answer_at_the_record_settles_all_of_it() -> None:
     for c in conflict.candidates:
         settled = v.resolve(w.clocks["ann"], {(): c})
         assert settled.conflicts == () and settled.record == c.value
+
+
+def test_what_fields_there_are_is_schema() -> None:
+    """A record stored otherwise than the model has it is told by name, and not shown as if it were empty."""
+
+    class Grouped(Struct):
+        amount: Annotated[int, group("money")] = 0
+        currency: Annotated[str, group("money")] = "EUR"
+
+    class Apart(Struct):
+        amount: int = 0
+        currency: str = "EUR"
+
+    class Nested(Struct):
+        title: str = ""
+        address: Address = field(default_factory=Address)
+
+    class Optional(Struct):
+        title: str = ""
+        address: Address | None = None
+
+    clock = Clock("a")
+    apart = Version.new(clock, Apart(5, "USD")).encode()
+    grouped = Version.new(clock, Grouped(5, "USD")).encode()
+    whole = Version.new(clock, Apart(5, "USD"), policy=Policy(unit="record")).encode()
+    document = Version.new(clock, {"title": "t", "address": {"zip": "1010"}}).encode()
+    for data, model, policy in (
+        (apart, Grouped, None),
+        (grouped, Apart, None),
+        (apart, Apart, Policy(unit="record")),
+        (whole, Apart, None),
+        (document, Nested, None),
+        (document, Optional, None),
+    ):
+        with pytest.raises(SchemaMismatch, match="is stored"):
+            _ = Version.decode(data, model, policy).record

@@ -836,8 +836,8 @@ def _attribute(record: Any, key: Any) -> str:
 
 
 def _forkable(version: Version[Any]) -> list[Path]:
-    found = () if version.deleted else version._fields.items()
-    return [p for p, s in found if isinstance(s, History) and len(s.heads) > 1 and p in version._reading.rules]
+    views = {} if version.deleted else version._reading.views
+    return [path for path, shown in views.items() if shown.conflicts or shown.lost]
 
 
 def replica_machine(
