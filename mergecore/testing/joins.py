@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterator, Sequence
 from datetime import date
 from decimal import Decimal
 from types import NoneType
-from typing import Any, NamedTuple
+from typing import Annotated, Any, NamedTuple, get_origin
 
 import msgspec
 from hypothesis import strategies as st
@@ -33,7 +33,7 @@ from ..values import UNSET, as_map, canonical, equal
 from ..vectors import VersionVector
 from ..version import Version, join
 from ..wire import plain
-from .cases import _KINDS, SIZES, Tape, Task, _Maker, _policy
+from .cases import _KINDS, SIZES, Tape, Task, _composition, _Maker, _policy
 from .laws import _at
 
 __all__ = [
@@ -63,6 +63,25 @@ def arbitrary(seed: int) -> Strategy:
     return decided
 
 
+def model_of(tape: Tape) -> Any:
+    """A random model: some of the fields of ``Task``, some with another strategy in their annotations, with its
+    invariant or without.
+    """
+    fields: list[Any] = []
+    for field in msgspec.structs.fields(Task):
+        if not tape.below(4):
+            continue
+        kind, own = field.type, tape.below(3) == 1
+        if own:
+            plain_kind = getattr(kind, "__origin__", kind) if get_origin(kind) is Annotated else kind
+            kind = Annotated[plain_kind, _composition(tape)]
+        default = field.default if field.default is not msgspec.NODEFAULT else field.default_factory()
+        fields.append((field.encode_name, kind, default))
+    checked = {"low", "high"} <= {name for name, *_ in fields} and tape.below(2)
+    inside = {"__post_init__": Task.__post_init__} if checked else {}
+    return msgspec.defstruct("Drawn", fields, namespace=inside)
+
+
 class Drawn(NamedTuple):
     """A history: every version that there was on the way."""
 
@@ -85,7 +104,9 @@ class _Author:
     def __init__(self, tape: Tape, policy: Policy) -> None:
         self.tape, self.policy = tape, policy
         self.typed = not tape.below(3)
-        self.model = Task if self.typed else None
+        self.model: Any = (model_of(tape) if tape.below(2) else Task) if self.typed else None
+        if self.model not in (None, Task):
+            self.policy = _fitting(policy, self.model)
         self.maker = _Maker(tape, self.typed)
         self.wall = 1_000
         self.counts: Counter[str] = Counter()
@@ -100,9 +121,14 @@ class _Author:
             kind = self.kind(key)
             fits = kind is History or (isinstance(value, set if kind is ORSet else int) and not isinstance(value, bool))
             fitting[key] = value if fits else {self.tape.one("ab")} if kind is ORSet else self.tape.below(5)
-        if self.typed:
-            return Task(**{"when_" if key == "start" else key: value for key, value in fitting.items()})
-        return fitting
+        if not self.typed:
+            return fitting
+        names = {f.encode_name: f.name for f in msgspec.structs.fields(self.model)}
+        fitting = {names[key]: value for key, value in fitting.items() if key in names}
+        try:
+            return self.model(**fitting)
+        except ValueError:  # no author writes what his own model refuses
+            return self.model(**{**fitting, "low": 0, "high": 9})
 
     def kind(self, key: str) -> Any:
         """That of a field's state."""
@@ -133,6 +159,7 @@ class _Author:
             if after is not now[node]:
                 now[node] = after
                 made.append(after)
+        self.counts["drawn models"] += self.model not in (None, Task)
         return Drawn(tuple(made), tuple(now.values()), self.model, self.policy, self.counts)
 
     def step(self, node: str, now: dict[str, Version[Any]], made: list[Version[Any]]) -> Version[Any]:
@@ -162,6 +189,17 @@ class _Author:
 
     def restored(self, v: Version[Any], clock: Clock) -> Version[Any]:
         return v.restore(clock) if live_deletes(v._marks) else v  # else a column says that it is deleted
+
+
+def _fitting(policy: Policy, model: Any) -> Policy:
+    """A policy without what is about fields that a model does not have."""
+    names = {f.encode_name for f in msgspec.structs.fields(model)}
+    return msgspec.structs.replace(
+        policy,
+        fields={path: s for path, s in policy.fields.items() if path[0] in names},
+        groups={},
+        deleted=policy.deleted if policy.deleted in names else None,
+    )
 
 
 def _settled(v: Version[Any], clock: Clock, tape: Tape) -> Version[Any]:
@@ -325,7 +363,7 @@ def _both_interfaces_agree(drawn: Drawn) -> None:
     """What two nodes wrote on one version: ``join`` and ``merge`` show the same record, and the same is open."""
     tape = Tape(hashlib.shake_128(drawn.ends[0].encode()).digest(200))
     author = _Author(tape, drawn.policy)
-    author.model, author.typed = drawn.model, drawn.model is not None
+    author.model, author.policy, author.typed = drawn.model, drawn.policy, drawn.model is not None
     author.maker.typed = author.typed
     base = tape.one(drawn.versions)
     if base.deleted or base.conflicts or base.lost:
