@@ -206,6 +206,7 @@ def _settled(v: Version[Any], clock: Clock, tape: Tape) -> Version[Any]:
     """One field's questions answered, or what was lost there brought back."""
     at = v._reading.field_at(tape.one([*(c.path for c in v.conflicts), *(x.path for x in v.lost)]))
     asked = [c for c in v.conflicts if (c.path[: len(at)] == at if at else c.path == ())]
+    asked = [c for c in asked if c.path == at] or asked  # an answer is one to all that is open below
     answers: dict[Path, Any] = {c.path: tape.one(c.candidates) for c in asked}
     if at not in v._reading.rules and at:
         return v  # lost in a record that is absent
