@@ -581,12 +581,12 @@ def _answer_place(
 
 def _answer_all(reading: Reading, leaves: Mapping[Path, Leaf], changes: dict[Path, Change]) -> None:
     """Each field that is otherwise than the fields have it, whatever the record shows, or in which there is anything to
-    settle.
+    settle (in a record that is deleted nobody sees what that is: there it stays).
     """
     for path, leaf in leaves.items():
         state = reading.fields.get(path)
         deletes = path in reading.places or not leaf.runs  # that it is there, or gone, is said again
-        several = isinstance(state, History) and (len(state.heads) > 1 or deletes)
+        several = isinstance(state, History) and ((len(state.heads) > 1 and not reading.is_deleted) or deletes)
         if state is None:
             held: Any = UNSET
         elif isinstance(state, History):
