@@ -315,7 +315,7 @@ def rebased(
         merged = None if open_ else _merged(path, rule, was, now, change.value)
         if merged is None:
             beside[path] = change
-        elif not same(merged[0], now.stored):
+        elif not equal(merged[0], now.stored):
             ordinary[path] = change._replace(base=None, value=merged[0])
     return ordinary, beside
 
@@ -557,7 +557,7 @@ def answered(reading: Reading, answers: ByPath[Any]) -> tuple[dict[Path, Change]
             if answer is UNSET:
                 raise AnswerError("UNSET is no record: give one that the model takes")
             deleted = False if contested else None
-            _answer_all(reading, leaves_of_record(reading, answer), changes)
+            _answer_all(reading, (), leaves_of_record(reading, answer), changes)
     for at, found in by_field.items():
         changes[at] = Change(*own[at]._replace(value=_settled(reading, at, own[at], found)))
     return changes, deleted
@@ -576,17 +576,18 @@ def _answer_place(
         raise AnswerError(str(error), path) from None
     if slot.presence is not None:  # written also where it stays what it was: that is the answer
         changes[at] = Change(*leaves[at])
-    _answer_all(reading, leaves, changes)
+    _answer_all(reading, at, leaves, changes)
 
 
-def _answer_all(reading: Reading, leaves: Mapping[Path, Leaf], changes: dict[Path, Change]) -> None:
+def _answer_all(reading: Reading, at: Path, leaves: Mapping[Path, Leaf], changes: dict[Path, Change]) -> None:
     """Each field that is otherwise than the fields have it, whatever the record shows, or in which there is anything to
-    settle (in a record that is deleted nobody sees what that is: there it stays).
+    settle (where nothing is open about the record as a whole, as it is gone, nobody sees what that is: there it stays).
     """
+    settles = bool(at) or bool(reading.conflicts)
     for path, leaf in leaves.items():
         state = reading.fields.get(path)
         deletes = path in reading.places or not leaf.runs  # that it is there, or gone, is said again
-        several = isinstance(state, History) and ((len(state.heads) > 1 and not reading.is_deleted) or deletes)
+        several = isinstance(state, History) and ((settles and len(state.heads) > 1) or deletes)
         if state is None:
             held: Any = UNSET
         elif isinstance(state, History):
