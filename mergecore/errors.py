@@ -79,6 +79,6 @@ class RecordDeleted(MergeError):
 
 
 class SchemaMismatch(MergeError):
-    """What is stored of a field is of another kind, or has another depth, than what it meets: neither is read as the
-    other.
+    """What is stored is made of other fields than the model, or of a field of another kind or depth: neither is read as
+    the other.
     """

@@ -68,10 +68,8 @@ class Version(Generic[T]):
     __slots__ = ("_binding", "_bytes", "_fields", "_marks", "_read", "created", "id", "seen")
 
     id: str
-    """A GUID, the same on every replica."""
     created: Timestamp
     seen: VersionVector
-    """All commits that are in this version. ``a.seen <= b.seen``: whoever has ``b`` learns nothing from ``a``."""
 
     def __init__(self, stored: Stored, binding: Binding) -> None:
         """Use ``Version.new`` and ``Version.decode``."""
@@ -323,9 +321,8 @@ class Version(Generic[T]):
         if ordinary:
             made = made._commit(clock, ordinary, made.seen, by, shared=made.seen)
         if ordinary and self._binding.checks and _broken(made) and not _broken(self):
-            made = self._commit(
-                clock, changed, seen, by, ref=ref, shared=handed_out
-            )  # as its author saw it, it was valid
+            # as its author saw it, it was valid
+            made = self._commit(clock, changed, seen, by, ref=ref, shared=handed_out)
         return made
 
     def delete(self, clock: Clock, *, base: Version[T] | None = None, by: str | None = None) -> Version[T]:

@@ -38,23 +38,9 @@ class Presence(Enum):
 
 PRESENT = Presence.PRESENT
 
-_ATOMS: Final = frozenset(
-    (
-        str,
-        int,
-        bool,
-        float,
-        type(None),
-        bytes,
-        dt.date,
-        dt.datetime,
-        dt.time,
-        dt.timedelta,
-        Decimal,
-        uuid.UUID,
-        Presence,
-    )
-)
+_ATOMS: Final = frozenset((
+    str, int, bool, float, type(None), bytes, dt.date, dt.datetime, dt.time, dt.timedelta, Decimal, uuid.UUID, Presence,
+))  # fmt: skip
 _SIMPLE: Final = _ATOMS - {dt.datetime}
 _BASES: Final = (str, dt.datetime, dt.date, dt.time, dt.timedelta, Decimal, uuid.UUID, float, int)
 

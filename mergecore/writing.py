@@ -36,6 +36,7 @@ __all__ = [
     "edited",
     "leaves_of_record",
     "own_leaves",
+    "place_of",
     "rebased",
     "still_gone",
     "written",
@@ -405,9 +406,8 @@ def edited(reading: Reading, given: Mapping[Path, Any]) -> dict[Path, Change]:
             changed |= changes_between(shown, _leaves_at(reading, slot, at, value), reading.fields, reading)
             continue
         leaf = own.get(at) or Leaf(reading.binding.rule.child(at[-1]), UNSET)
-        if at in reading.opened and isinstance(
-            value, Mapping
-        ):  # of a document: what an app that knows more wrote below
+        if at in reading.opened and isinstance(value, Mapping):
+            # of a document, what an app that knows more wrote below
             into = {at: leaf._replace(value=PRESENT)} if at in own else {}
             _document_leaves(reading, leaf.rule.of(dict), at, value, into)
             into = {p: x._replace(value=plain(x.value, p)) for p, x in into.items()}
