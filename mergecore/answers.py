@@ -10,12 +10,12 @@ from collections.abc import Iterable, Sequence
 from collections.abc import Mapping as MappingABC
 from typing import Any
 
-from .errors import AnswerError
+from .errors import AnswerError, InvalidInput, MergeError
 from .paths import ByPath, Path, format_path, parse_path
 from .strategies import Candidate, Conflict
 from .values import check_value
 
-__all__ = ["read_answers"]
+__all__ = ["path_of", "read_answers"]
 
 
 def read_answers(
@@ -41,7 +41,7 @@ def read_answers(
         meant = spelled.get(text, []) if isinstance(text, str) else []
         if len(meant) > 1:
             raise AnswerError(f"{text!r} is the text of {len(meant)} paths: give the path itself, a tuple")
-        path = meant[0] if meant else _path(text)
+        path = meant[0] if meant else path_of(text, AnswerError)
         if path not in open_below:
             listed = ", ".join(format_path(c.path) or "the record, ()" for c in conflicts) or "nothing"
             raise AnswerError(f"no question is open there; open: {listed}", path)
@@ -59,8 +59,9 @@ def read_answers(
     return given
 
 
-def _path(text: str | Path) -> Path:
+def path_of(text: str | Path, error: type[MergeError] = InvalidInput) -> Path:
+    """The path that a text stands for; a tuple is already one. Raises ``error`` for a text that is no path."""
     try:
         return parse_path(text)
-    except ValueError as error:
-        raise AnswerError(str(error)) from None
+    except ValueError as wrong:
+        raise error(str(wrong)) from None

@@ -83,10 +83,6 @@ class Write:
             self._key = pack(self.value) + pack(self.base) + pack(said)
         return self._key
 
-    def dominates(self, other: Write) -> bool:
-        """Whether its author had seen the other."""
-        return self.seen.covers(other.stamp)
-
     def has(self, stamp: Timestamp) -> bool:
         """Whether a stamp lies in its past: it is its own, was seen, or is one of those that it replaced."""
         return stamp == self.stamp or self.seen.covers(stamp) or (self.after is not None and stamp in self.after)

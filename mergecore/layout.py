@@ -23,7 +23,18 @@ from .strategies import Strategy
 from .values import UNSET, as_map
 from .wire import PRESENT, plain
 
-__all__ = ["Leaf", "Slot", "asks_base", "check_class", "has_invariant", "kind_of", "leaves_of", "slots_of", "typed"]
+__all__ = [
+    "Leaf",
+    "Slot",
+    "asks_base",
+    "check_class",
+    "has_invariant",
+    "kind_of",
+    "leaf_in",
+    "leaves_of",
+    "slots_of",
+    "typed",
+]
 
 
 class Slot(NamedTuple):
@@ -89,14 +100,19 @@ def leaves_of(rule: Rule, path: Path, record: Any, into: dict[Path, Leaf], based
             continue
         value = values.get(slot.key, UNSET)
         if slot.inside is None:
-            deletes = slot.key == rule.deleted
-            into[at] = Leaf(slot.rule, value, based or deletes, not deletes)
+            into[at] = leaf_in(rule, slot.key, slot.rule, value, based)
             continue
         if slot.presence is not None:
             into[at] = Leaf(slot.presence, PRESENT if is_record(type(value)) else value)
         if is_record(type(value)):
             check_class(value, slot.cls, at)
             leaves_of(slot.inside, at, value, into, based)
+
+
+def leaf_in(record: Rule, key: str, rule: Rule, value: Any, based: bool = False) -> Leaf:
+    """A field of a record; its column that means deletion keeps what there was before."""
+    deletes = key == record.deleted
+    return Leaf(rule, value, based or deletes, not deletes)
 
 
 def check_class(record: Any, cls: Any, path: Path) -> None:

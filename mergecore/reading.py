@@ -22,8 +22,8 @@ from .policy import Rule
 from .records import build, convert, is_record, origin, text_of, validate
 from .strategies import Candidate, Conflict, Context
 from .times import Times
-from .values import UNSET, Sides, as_map, canonical, equal
-from .view import Lost, View, name_of, view, view_of
+from .values import UNSET, Sides, canonical, equal
+from .view import NOTHING, Lost, View, losers_of, name_of, view, view_of
 from .walk import Question, Verdict, Walk
 from .wire import PRESENT, plain
 
@@ -186,7 +186,7 @@ class Reading:
     def view(self, path: Path, rule: Rule) -> View:
         state = self.fields.get(path)
         if state is None:
-            return View(UNSET, UNSET)
+            return NOTHING
         if not isinstance(state, History):
             value = state.value(self.past)
             return View(value, value, (self.reused(path, rule, value, max(state.stamps())),) if state.reused else ())
@@ -375,13 +375,6 @@ class Reading:
         found = self.views.get(path)
         return UNSET if found is None else found.stored
 
-    def shown_at(self, path: Path) -> Any:
-        """What the record has at the path of a record below."""
-        found = self.record
-        for step in path:
-            found = (as_map(found) or {}).get(step, UNSET)
-        return found
-
     def field_at(self, path: Path) -> Path:
         """The field that a path leads to, or into; itself where it leads to none."""
         return next((path[:n] for n in range(len(path), -1, -1) if path[:n] in self.rules), path)
@@ -410,10 +403,7 @@ class Reading:
             said = [msgspec.structs.replace(c, by=by.get(c.stamp)) for c in conflict.candidates if c.stamp is not None]
             self.conflicts.append(msgspec.structs.replace(conflict, candidates=tuple(said)))
         for verdict in verdicts:
-            for c in verdict.lost:
-                if c.stamp is not None:
-                    winner = stamps[0] if c.stamp == stamps[1] else stamps[1]
-                    self.lost.append(Lost(path, c.value, c.stamp, by.get(c.stamp), verdict.decided_by, winner))
+            self.lost += losers_of(verdict, stamps, by)
         return value
 
     def author_of(self, stamp: Timestamp) -> str | None:

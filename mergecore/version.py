@@ -1,9 +1,9 @@
 """``Version``: a record with its history; ``join()``: two of them, whatever the order.
 
 Replicas exchange what was written, never what was merged: a version is a set of writes, joining is their union, and
-the record shown is a function of the set. Imports ``clock``, ``codec``, ``errors``, ``history``, ``layout``, ``paths``,
-``policy``, ``reading``, ``records``, ``strategies``, ``values``, ``vectors``, ``view``, ``walk``, ``wire`` and
-``writing``.
+the record shown is a function of the set. Imports ``answers``, ``clock``, ``codec``, ``errors``, ``history``,
+``layout``, ``paths``, ``policy``, ``reading``, ``records``, ``strategies``, ``values``, ``vectors``, ``view``,
+``walk``, ``wire`` and ``writing``.
 """
 
 from __future__ import annotations
@@ -17,19 +17,20 @@ from typing import Any, Generic, TypeVar, overload
 
 import msgspec
 
+from .answers import path_of
 from .clock import Clock, Timestamp
 from .codec import Stored, decode, encode
 from .errors import AnswerError, InvalidInput, MergeError, PolicyError, RecordDeleted, SchemaMismatch
 from .history import Commit, History, PNCounter, State
 from .layout import has_invariant, slots_of
-from .paths import ByPath, Path, format_path, parse_path
+from .paths import ByPath, Path, format_path
 from .policy import Policies, Rule, rule_for
 from .reading import Binding, Mark, Reading, live_deletes
 from .records import is_record, origin
 from .strategies import Candidate, Conflict
 from .values import UNSET, equal, same
 from .vectors import VersionVector
-from .view import Explanation, Lost, Step, name_of, steps, view
+from .view import Explanation, Lost, Step, at_path, name_of, steps, view
 from .walk import Verdict
 from .wire import PRESENT, plain
 from .writing import (
@@ -246,7 +247,7 @@ class Version(Generic[T]):
         lost = [x for x in self._reading.lost if x.path[: len(at)] == at]
         told = Explanation(at, shown, tuple(heads), how, tuple(about), tuple(lost))
         if at in self._reading.places:
-            there = self._reading.shown_at(at)
+            there = at_path(self._reading.record, at)
             told = _with_record(told, there if is_record(type(there)) else self._reading.there.get(at, UNSET))
         return copy.deepcopy(told)
 
@@ -272,7 +273,7 @@ class Version(Generic[T]):
         self._must_live("edit")
         if not isinstance(changes, Mapping | None):
             raise InvalidInput(f"{changes!r}: give a mapping of paths, or names")
-        given: dict[Path, Any] = {_parsed(text): value for text, value in (changes or {}).items()}
+        given: dict[Path, Any] = {path_of(text): value for text, value in (changes or {}).items()}
         given |= {(name,): value for name, value in fields.items()}
         made = edited(self._reading, given)
         if not made:
@@ -432,7 +433,7 @@ class Version(Generic[T]):
 
     def _field(self, path: str | Path) -> Path:
         """The field that a path leads to, or into. Raises ``InvalidInput`` where there is none."""
-        steps = _parsed(path)
+        steps = path_of(path)
         if not steps and not self._binding.rule.whole:
             raise InvalidInput(
                 "give a field: what is open about the record as a whole is in v.conflicts, at the path ()"
@@ -582,13 +583,6 @@ def _author(by: Any) -> str | None:
     if by is not None and not (isinstance(by, str) and by):
         raise InvalidInput(f"by={by!r}: the author is a text that is not empty")
     return by
-
-
-def _parsed(path: str | Path) -> Path:
-    try:
-        return parse_path(path)
-    except ValueError as error:
-        raise InvalidInput(str(error)) from None
 
 
 def _uuid7(millis: int) -> uuid.UUID:

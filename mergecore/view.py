@@ -7,7 +7,7 @@ base that lies in both pasts. The walk of ``merge()`` does every step. Imports `
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, Literal, NamedTuple
 
 import msgspec
@@ -24,7 +24,20 @@ from .vectors import VersionVector
 from .walk import Question, Verdict, Walk
 from .wire import plain
 
-__all__ = ["Explanation", "Lost", "Step", "View", "merge_step", "name_of", "steps", "view", "view_of"]
+__all__ = [
+    "NOTHING",
+    "Explanation",
+    "Lost",
+    "Step",
+    "View",
+    "at_path",
+    "losers_of",
+    "merge_step",
+    "name_of",
+    "steps",
+    "view",
+    "view_of",
+]
 
 
 class Lost(msgspec.Struct, frozen=True):
@@ -100,7 +113,8 @@ class View(NamedTuple):
     """The stamp of what is shown, as far as it is one head's."""
 
 
-_NOTHING = View(UNSET, UNSET)
+NOTHING = View(UNSET, UNSET)
+"""What a field shows that nobody has written."""
 
 
 def name_of(stamp: Timestamp) -> str:
@@ -144,7 +158,7 @@ class _Fold:
     ) -> View:
         """The fold of these heads, in stamp order. Answers are about them, and not about what their bases show."""
         if not heads:
-            return _NOTHING
+            return NOTHING
         key = frozenset(map(id, heads))
         if key in self.memo and steps is None and answers is None:
             return self.memo[key]
@@ -363,8 +377,9 @@ class _Said:
         whole.
         """
         if not single and (at := _stable(found.path, len(self.path), sides)) != found.path:
-            self.whole(Sides(*(_at(side, at[len(self.path) :]) for side in sides)), _at(value, at[len(self.path) :]),
-                       stamps, found.strategy, found.reason, at)  # fmt: skip
+            rest = at[len(self.path) :]
+            cut = Sides(*(at_path(side, rest) for side in sides))
+            self.whole(cut, at_path(value, rest), stamps, found.strategy, found.reason, at)
             return
         if single:
             said = (
@@ -377,7 +392,7 @@ class _Said:
 
     def signed(self, value: Any, stamp: Timestamp | None, rest: Path = ()) -> Candidate:
         """A value with the head that says it, at a path below; what several heads were merged to is nobody's."""
-        authors = [h for h in self.heads if equal(_at(self.typed(h), rest), value)]
+        authors = [h for h in self.heads if equal(at_path(self.typed(h), rest), value)]
         head = next((h for h in authors if h.stamp == stamp), authors[-1] if authors else None)
         if head is None:
             return Candidate(value, None, "merged")
@@ -421,12 +436,10 @@ class _Said:
         """What lost in one step; of several, places in a text or a list are of the whole, as those of conflicts."""
         for verdict in verdicts:
             path = verdict.path if single else _stable(verdict.path, len(self.path), sides)
-            for c in verdict.lost:
-                if c.stamp is None:
-                    continue
-                won, lost = (stamps[0], sides.theirs) if c.stamp == stamps[1] else (stamps[1], sides.ours)
-                value = c.value if path == verdict.path else _at(lost, path[len(self.path) :])
-                found = Lost(path, value, c.stamp, self.by.get(c.stamp), verdict.decided_by, won)
+            for found in losers_of(verdict, stamps, self.by):
+                if path != verdict.path:
+                    side = sides.theirs if found.stamp == stamps[1] else sides.ours
+                    found = msgspec.structs.replace(found, path=path, value=at_path(side, path[len(self.path) :]))
                 if found not in self.lost:
                     self.lost.append(found)
 
@@ -446,6 +459,16 @@ class _Said:
         return tuple(found)
 
 
+def losers_of(
+    verdict: Verdict, stamps: tuple[Timestamp, Timestamp], by: Mapping[Timestamp, str | None]
+) -> Iterator[Lost]:
+    """What a verdict says was lost, each beaten by the other of the two stamps; ``by`` are their authors."""
+    for c in verdict.lost:
+        if c.stamp is not None:
+            winner = stamps[0] if c.stamp == stamps[1] else stamps[1]
+            yield Lost(verdict.path, c.value, c.stamp, by.get(c.stamp), verdict.decided_by, winner)
+
+
 def _stable(path: Path, start: int, sides: Sides) -> Path:
     """A path up to the first step that is a place in a text or in a list, or the order of one."""
     held: Any = sides.ours
@@ -457,7 +480,8 @@ def _stable(path: Path, start: int, sides: Sides) -> Path:
     return path
 
 
-def _at(value: Any, path: Path) -> Any:
+def at_path(value: Any, path: Path) -> Any:
+    """What records and maps hold at a path of names and keys; ``UNSET`` where there is nothing."""
     for step in path:
         value = (as_map(value) or {}).get(step, UNSET)
     return value

@@ -17,7 +17,7 @@ from .answers import read_answers
 from .clock import Timestamp
 from .errors import AnswerError, InvalidInput, MergeError, SchemaMismatch
 from .history import Commit, History, ORSet, PNCounter, State, Write
-from .layout import Leaf, Slot, asks_base, check_class, has_invariant, kind_of, leaves_of, slots_of, typed
+from .layout import Leaf, Slot, asks_base, check_class, has_invariant, kind_of, leaf_in, leaves_of, slots_of, typed
 from .paths import ByPath, Path, format_path
 from .policy import Rule
 from .reading import Reading, live_deletes
@@ -25,7 +25,7 @@ from .records import as_row, convert, default_of, fields_of, is_record, origin
 from .strategies import Candidate
 from .values import UNSET, Sides, check_depth, check_value, equal, same
 from .vectors import VersionVector
-from .view import Lost, View, merge_step, name_of, view
+from .view import NOTHING, Lost, View, merge_step, name_of, view
 from .walk import Verdict
 from .wire import PRESENT, plain
 
@@ -85,7 +85,7 @@ def written(
     if state.depth != depth:
         raise SchemaMismatch(f"is stored with depth {state.depth}, and the policy says {depth}", path)
     before = looked_at if isinstance(looked_at, History) else History(depth)
-    shown = View(UNSET, UNSET) if given else view(before, rule, path)
+    shown = NOTHING if given else view(before, rule, path)
     base = given[0] if given else shown.stored
     if not asks_base(rule, typed(rule, path, base), typed(rule, path, value)) and not based:
         return state.plus(Write(commit, value))
@@ -183,11 +183,10 @@ def _row_leaves(
             fact = {m: row[m] for m in slot.members if m in row} or UNSET
             into[at] = Leaf(slot.rule, _taken(fact, slot.rule, at), based)
         elif slot.inside is None:
-            deletes = slot.key == rule.deleted
             value = _taken(row.get(slot.key, UNSET), slot.rule, at)
             if value is UNSET and kind_of(slot.rule) is not History:  # a count is never unset
                 value = plain(default_of(rule.type, slot.key))
-            into[at] = Leaf(slot.rule, value, based or deletes, not deletes)
+            into[at] = leaf_in(rule, slot.key, slot.rule, value, based)
         else:
             _place_leaves(reading, slot, at, row.get(slot.key, UNSET), into, based)
     config = getattr(origin(rule.type), "__struct_config__", None)
@@ -239,9 +238,9 @@ def _document_leaves(
             continue
         value, below = record.get(key, UNSET), reading.binding.foreign if foreign else rule.child(key)
         if at not in reading.opened or not (isinstance(value, Mapping) or value is UNSET):
-            deletes = not foreign and key == rule.deleted
             counted = reading.binding.policy is None and isinstance(reading.fields.get(at), PNCounter | ORSet)
-            into[at] = Leaf(below, value, deletes, not deletes, foreign or counted)
+            leaf = Leaf(below, value) if foreign else leaf_in(rule, key, below, value)
+            into[at] = leaf._replace(foreign=foreign or counted)
             continue
         if at in reading.fields:
             into[at] = Leaf(below, UNSET if value is UNSET else PRESENT, foreign=foreign)
@@ -308,7 +307,7 @@ def rebased(
             still, open_ = equal(shown[path].value if path in shown else UNSET, was), bool(now.conflicts)
         else:
             saw = _seen_view(looked_at, path, change)
-            still = (now is saw is _NOTHING) or _same_heads(state, before)
+            still = (now is saw is NOTHING) or _same_heads(state, before)
             open_ = bool(now.conflicts or now.lost or now.old or saw.conflicts)
         if still:
             ordinary[path] = change._replace(base=None)
@@ -354,10 +353,7 @@ def _seen_view(reading: Reading, path: Path, change: Change) -> View:
     """What a record shows of a field: nothing, below a record that is absent."""
     state = reading.fields.get(path)
     hidden = path not in reading.rules and not change.foreign
-    return _NOTHING if hidden or not isinstance(state, History) else view(state, change.rule, path)
-
-
-_NOTHING = View(UNSET, UNSET)
+    return NOTHING if hidden or not isinstance(state, History) else view(state, change.rule, path)
 
 
 def _same_heads(one: State | None, other: State | None) -> bool:
