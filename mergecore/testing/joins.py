@@ -104,7 +104,7 @@ class _Author:
     def __init__(self, tape: Tape, policy: Policy) -> None:
         self.tape, self.policy = tape, policy
         self.typed = not tape.below(3)
-        self.model: Any = (model_of(tape) if tape.below(2) else Task) if self.typed else None
+        self.model: Any = (model_of(tape) if tape.below(3) else Task) if self.typed else None
         if self.model not in (None, Task):
             self.policy = _fitting(policy, self.model)
         self.maker = _Maker(tape, self.typed)

@@ -687,7 +687,10 @@ class ReplicaMachine(RuleBasedStateMachine):
     @precondition(lambda self: any(n.held.version.conflicts or n.held.version.lost for n in self.nodes))
     @rule(tape=_TAPE)
     def resolve(self, tape: Tape) -> None:
-        """Everything that is open at one field is answered, or what was lost there is dismissed."""
+        """Everything that is open at one field is answered, what was lost there dismissed, or both kept."""
+        if not tape.below(4) and any(_forkable(node.held.version) for node in self.nodes):
+            self.forked(tape)
+            return
         self.counts["steps"] += 1
         node = tape.one([n for n in self.nodes if n.held.version.conflicts or n.held.version.lost])
         before = node.held
@@ -728,6 +731,9 @@ class ReplicaMachine(RuleBasedStateMachine):
     @rule(tape=_TAPE)
     def fork(self, tape: Tape) -> None:
         """Two values of a field are kept, as two records."""
+        self.forked(tape)
+
+    def forked(self, tape: Tape) -> None:
         self.counts["steps"] += 1
         node = tape.one([node for node in self.nodes if _forkable(node.held.version)])
         before = node.held
