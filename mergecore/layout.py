@@ -55,7 +55,7 @@ class Slot(NamedTuple):
 
 
 class Leaf(NamedTuple):
-    """One field of a record in hand."""
+    """One field of a record in hand, or of what a commit writes; its value is plain there."""
 
     rule: Rule
     value: Any
@@ -66,6 +66,8 @@ class Leaf(NamedTuple):
     """Whether a node's next write may go on with its last one: not where each says by itself what there was before."""
     foreign: bool = False
     """Whether the model does not know it: its kind is that of what is stored."""
+    base: tuple[Any] | None = None
+    """Of a change whose author was looking at a plain record, what that had."""
 
 
 @lru_cache(maxsize=4096)

@@ -1,9 +1,9 @@
 """``Version``: a record with its history; ``join()``: two of them, whatever the order.
 
 Replicas exchange what was written, never what was merged: a version is a set of writes, joining is their union, and
-the record shown is a function of the set. Imports ``answers``, ``clock``, ``codec``, ``errors``, ``history``,
-``layout``, ``paths``, ``policy``, ``reading``, ``records``, ``strategies``, ``values``, ``vectors``, ``view``,
-``walk``, ``wire`` and ``writing``.
+the record shown is a function of the set. Imports ``answers``, ``clock``, ``codec``, ``edits``, ``errors``,
+``history``, ``layout``, ``leaves``, ``paths``, ``policy``, ``reading``, ``records``, ``strategies``, ``values``,
+``vectors``, ``view``, ``walk``, ``wire`` and ``writing``.
 """
 
 from __future__ import annotations
@@ -20,9 +20,11 @@ import msgspec
 from .answers import path_of
 from .clock import Clock, Timestamp
 from .codec import Stored, decode, encode
+from .edits import answered, edited, place_of
 from .errors import AnswerError, InvalidInput, MergeError, PolicyError, RecordDeleted, SchemaMismatch
 from .history import Commit, History, PNCounter, State
-from .layout import has_invariant, slots_of
+from .layout import Leaf, has_invariant, slots_of
+from .leaves import leaves_of_record, own_leaves
 from .paths import ByPath, Path, format_path
 from .policy import Policies, Rule, rule_for
 from .reading import Binding, Mark, Reading, live_deletes
@@ -33,18 +35,7 @@ from .vectors import VersionVector
 from .view import Explanation, Lost, Step, at_path, name_of, steps, view
 from .walk import Verdict
 from .wire import PRESENT, plain
-from .writing import (
-    Change,
-    answered,
-    changes_between,
-    edited,
-    leaves_of_record,
-    own_leaves,
-    place_of,
-    rebased,
-    still_gone,
-    written,
-)
+from .writing import changes_between, rebased, still_gone, written
 
 __all__ = ["Version", "join"]
 
@@ -376,7 +367,7 @@ class Version(Generic[T]):
             raise InvalidInput("is in no conflict: there is nothing to keep both of", at)
         rule = self._reading.rules[at]
         winner = next((h for h in state.heads if same(h.value, shown.stored)), state.heads[-1])
-        kept = self._commit(clock, {at: Change(rule, winner.value)}, self.seen, by, shared=self.seen)
+        kept = self._commit(clock, {at: Leaf(rule, winner.value)}, self.seen, by, shared=self.seen)
         created = kept._fields[at].stamps()[-1]
         copies: list[Version[T]] = []
         for head in state.heads:
@@ -391,7 +382,7 @@ class Version(Generic[T]):
     def _commit(
         self,
         clock: Clock,
-        changes: Mapping[Path, Change],
+        changes: Mapping[Path, Leaf],
         seen: VersionVector,
         by: str | None,
         ref: Version[T] | None = None,
@@ -408,7 +399,7 @@ class Version(Generic[T]):
     def _written(
         self,
         commit: Commit,
-        changes: Mapping[Path, Change],
+        changes: Mapping[Path, Leaf],
         ref: Version[T] | None = None,
         shared: VersionVector = _EMPTY,
         deleted: bool | None = None,

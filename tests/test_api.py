@@ -15,7 +15,7 @@ PACKAGE = Path(mergecore.__file__).parent
 ORDER = [
     "paths", "errors", "records", "values", "diff", "sequence", "texts", "orders", "clock", "strategies",
     "annotations", "policy", "times", "lists", "walk", "answers", "threeway",
-    "vectors", "wire", "history", "layout", "view", "reading", "codec", "writing", "version",
+    "vectors", "wire", "history", "layout", "view", "reading", "codec", "leaves", "writing", "edits", "version",
     "__init__", "jsontext", "explain", "cli", "__main__",
     "testing.cases", "testing.laws", "testing.replicas", "testing.joins", "testing.mutants", "testing.__init__",
 ]  # fmt: skip

@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any, NamedTuple
 
-from .. import codec, history, threeway, version, view, writing
+from .. import codec, edits, history, threeway, version, view, writing
 from ..clock import Clock, Timestamp
 from ..history import Commit, History, ORSet, PNCounter, Tally, heads_of
 from ..paths import ByPath, Path, Slice
@@ -326,7 +326,7 @@ def _resolved_beside(
 ) -> Version[Any]:
     """An answer is one value more."""
     ref = self if base is None else base
-    changes, deleted = writing.answered(ref._reading, answers)
+    changes, deleted = edits.answered(ref._reading, answers)
     return self._commit(clock, changes, _EMPTY, by, ref=ref, shared=self.seen, deleted=deleted)
 
 

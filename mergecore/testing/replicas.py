@@ -24,6 +24,7 @@ from ..clock import Clock, Timestamp
 from ..errors import RecordDeleted
 from ..history import History, ORSet, PNCounter
 from ..layout import Leaf, kind_of, typed
+from ..leaves import own_leaves
 from ..paths import Path, format_path
 from ..policy import Policy, Rule
 from ..records import fields_of, is_record, origin
@@ -32,7 +33,6 @@ from ..values import UNSET, as_map, equal
 from ..vectors import VersionVector
 from ..version import Version, join
 from ..wire import plain
-from ..writing import own_leaves
 from .cases import Tape
 from .laws import _at
 
