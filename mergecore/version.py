@@ -285,7 +285,7 @@ class Version(Generic[T]):
 
         ``base`` is what the author was looking at: this version (unless given), an older ``Version``, or a plain record
         (a form, a master state). Where the shown value has moved on since, both are merged if that settles without
-        conflict or loss; else the author's value stands beside it, concurrent. A modelled key that is missing is unset;
+        conflict or loss, and none was there; else the author's value stands beside it, concurrent. A modelled key that is missing is unset;
         keys that the model does not know are carried. ``shared``: as of ``edit``; unless given, all was.
 
         Raises ``RecordDeleted`` where nobody says a base, ``InvalidInput`` for a base that this version does not

@@ -137,7 +137,7 @@ def rebased(
     """Of changes against an older base: those that are ordinary edits now, and those that stand beside what is.
 
     Ordinary is a change of what is still as its author saw it, and one that the value API merges with what is shown,
-    without conflict or loss.
+    without conflict or loss, where nothing is open or lost yet: the author has not seen that.
     """
     ordinary: dict[Path, Leaf] = {}
     beside: dict[Path, Leaf] = {}
@@ -154,12 +154,13 @@ def rebased(
             (ordinary if looked_at is None else beside)[path] = change
             continue
         now = _seen_view(reading, path, change)
+        open_ = bool(now.conflicts or now.lost or now.old)
         if looked_at is None:
-            still, open_ = equal(shown[path].value if path in shown else UNSET, was), bool(now.conflicts)
+            still = equal(shown[path].value if path in shown else UNSET, was)
         else:
             saw = _seen_view(looked_at, path, change)
             still = (now is saw is NOTHING) or _same_heads(state, before)
-            open_ = bool(now.conflicts or now.lost or now.old or saw.conflicts)
+            open_ = open_ or bool(saw.conflicts)
         if still:
             ordinary[path] = change._replace(base=None)
             continue

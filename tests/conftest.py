@@ -18,24 +18,24 @@ settings.register_profile(
 settings.register_profile("soak", max_examples=100_000, deadline=None, suppress_health_check=list(HealthCheck))
 settings.load_profile("dev")
 
-_COUNTED: list[str] = []
-
 Tally = Callable[..., None]
 
 
 @pytest.fixture
-def tally() -> Tally:
+def tally(request: pytest.FixtureRequest) -> Tally:
     """``tally("what", n, floor=m)``: prints the count after the run, and fails here and now below the floor."""
 
     def count(what: str, cases: int, floor: int = 1, more: str = "") -> None:
-        _COUNTED.append(f"{what}: {cases} cases{f' ({more})' if more else ''}")
+        request.node.user_properties.append(("cases", f"{what}: {cases} cases{f' ({more})' if more else ''}"))
         assert cases >= floor, f"{what}: {cases} cases ran, fewer than {floor}"
 
     return count
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
-    if _COUNTED:
+    reports = [report for found in terminalreporter.stats.values() for report in found]
+    ran = [report for report in reports if isinstance(report, pytest.TestReport) and report.when == "call"]
+    if counted := [told for report in ran for what, told in report.user_properties if what == "cases"]:
         terminalreporter.section("cases")
-        for line in _COUNTED:
+        for line in counted:
             terminalreporter.line(line)

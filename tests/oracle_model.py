@@ -197,8 +197,7 @@ def put(pol: Any, v: Any, clock: Any, flat: Flat, base: Any, by: str | None, clo
     """``base``: ``None``, a version, or the values of a plain record.
 
     Unlike the model's, also of fields that keep no base: what has not moved on since ``base`` is an ordinary edit, and
-    so is what the value API settles (by version: where nothing is lost yet). If that is what is shown already, nothing
-    is written.
+    so is what the value API settles, where nothing is lost yet. If that is what is shown already, nothing is written.
     """
     plain = isinstance(base, dict)
     ref: Any = None if plain else v if base is None else base
@@ -223,12 +222,13 @@ def put(pol: Any, v: Any, clock: Any, flat: Flat, base: Any, by: str | None, clo
         ):  # who takes a record away has seen no more of it than the base shows
             hard[path] = value
             continue
+        trusted = not (now.cands or now.lost or now.old)
         if plain:
-            stands, trusted = there.get(path, UNSET) == was, not now.cands
+            stands = there.get(path, UNSET) == was
         else:
             stands = heads_at(v, path) == heads_at(ref, path)
             stands = stands or now is seen(pol, ref, path) is NOTHING
-            trusted = not (now.cands or now.lost or now.old or seen(pol, ref, path).cands)
+            trusted = trusted and not seen(pol, ref, path).cands
         if stands:
             easy[path] = value
             continue

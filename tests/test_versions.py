@@ -574,6 +574,20 @@ def test_put_stands_beside_what_it_cannot_be_merged_with(decided: Strategy, by_v
 
 
 @pytest.mark.parametrize("by_value", [False, True], ids=["by version", "by value"])
+def test_put_drops_nothing_that_lost_unseen(by_value: bool) -> None:
+    """A form that could be merged with what is shown: but beside that something lost, which its author never saw."""
+    w = World({"labels": {"a": "0"}}, "ann ben")
+    w.edit("ann", {"labels.a": "1"})
+    ann = w.at["ann"]
+    w.edit("ben", {"labels.a": "2"})
+    now = w.sync()
+    assert now.record == {"labels": {"a": "2"}} and [x.value for x in now.lost] == ["1"]
+    w.put("ann", {"labels": {"a": "1", "b": "3"}}, base=ann.record if by_value else ann)
+    v = w.sync()
+    assert "1" in [v.record["labels"]["a"], *(x.value for x in v.lost)] and v.record["labels"]["b"] == "3"
+
+
+@pytest.mark.parametrize("by_value", [False, True], ids=["by version", "by value"])
 def test_put_makes_at_most_two_commits(by_value: bool) -> None:
     """One for what can be merged, one for what stands beside; counters and sets go with either."""
     w = World(Task("milk", notes=LINES, votes=1, tags={"a"}), "ann")
