@@ -134,6 +134,11 @@ class History:
                 return one
         return joined
 
+    def authors(self, since: Any) -> set[str]:
+        """The nodes that wrote what another history has not."""
+        known = {(w.stamp, w.key) for w in since.writes} if isinstance(since, History) else ()
+        return {w.node for w in self.writes if (w.stamp, w.key) not in known}
+
     def stamps(self) -> list[Timestamp]:
         """The stamps of what stands."""
         return [head.stamp for head in self.heads]
@@ -328,6 +333,11 @@ class PNCounter:
                 joined[node] = max(mine, theirs)
         return self if joined == self.tallies else PNCounter(joined)
 
+    def authors(self, since: Any) -> set[str]:
+        """The nodes that counted what another counter has not."""
+        known = since.tallies if isinstance(since, PNCounter) else {}
+        return {node for node, tally in self.tallies.items() if known.get(node) != tally}
+
     def stamps(self) -> list[Timestamp]:
         """The stamps of what stands."""
         return [tally.stamp for tally in self.tallies.values()]
@@ -436,6 +446,16 @@ class ORSet:
             else:
                 touched[node] = max(had, touch)
         return ORSet(touched, joined)
+
+    def authors(self, since: Any) -> set[str]:
+        """The nodes that changed it since; of what is gone, and nobody took away, those that had added it."""
+        before = since if isinstance(since, ORSet) else ORSet()
+        new = {node for node, touch in self.touched.items() if before.touched.get(node) != touch}
+        held, had = self._dots(), before._dots()
+        return new | {dot.stamp.node for _, dot in held - had} | {dot.stamp.node for _, dot in had - held if not new}
+
+    def _dots(self) -> set[tuple[bytes, Dot]]:
+        return {(key, dot) for key, (_, dots) in self.elements.items() for dot in dots}
 
     def stamps(self) -> list[Timestamp]:
         """The stamps of what stands, removals too."""

@@ -2,8 +2,8 @@
 
 Replicas exchange what was written, never what was merged: a version is a set of writes, joining is their union, and
 the record shown is a function of the set. Imports ``answers``, ``clock``, ``codec``, ``edits``, ``errors``,
-``history``, ``layout``, ``leaves``, ``paths``, ``policy``, ``reading``, ``records``, ``strategies``, ``values``,
-``vectors``, ``view``, ``walk``, ``wire`` and ``writing``.
+``history``, ``layout``, ``leaves``, ``paths``, ``policy``, ``reading``, ``records``, ``restamp``, ``strategies``,
+``values``, ``vectors``, ``view``, ``walk``, ``wire`` and ``writing``.
 """
 
 from __future__ import annotations
@@ -29,6 +29,7 @@ from .paths import ByPath, Path, format_path
 from .policy import Policies, Rule, rule_for
 from .reading import Binding, Mark, Reading, live_deletes
 from .records import is_record, origin
+from .restamp import restamped
 from .strategies import Candidate, Conflict
 from .values import UNSET, equal, same
 from .vectors import VersionVector
@@ -139,8 +140,12 @@ class Version(Generic[T]):
     def encode(self) -> bytes:
         """The version as bytes; equal versions give equal bytes, whatever model and policy they are read by."""
         if self._bytes is None:
-            self._bytes = encode(Stored(self.id, self.created, self.seen, self._fields, self._marks))
+            self._bytes = encode(self._stored)
         return self._bytes
+
+    @property
+    def _stored(self) -> Stored:
+        return Stored(self.id, self.created, self.seen, self._fields, self._marks)
 
     def __eq__(self, other: object) -> bool:
         return self is other or (isinstance(other, Version) and self.encode() == other.encode())
@@ -149,7 +154,8 @@ class Version(Generic[T]):
         return hash((self.id, self.seen))
 
     def __repr__(self) -> str:
-        return f"Version(id={self.id!r}, record={self.record!r}, conflicts={len(self.conflicts)}, seen={self.seen!r})"
+        shown = self._reading
+        return f"Version(id={self.id!r}, record={shown.record!r}, conflicts={len(shown.conflicts)}, seen={self.seen!r})"
 
     def __reduce__(self) -> Any:
         binding = self._binding
@@ -160,16 +166,29 @@ class Version(Generic[T]):
     @property
     def _reading(self) -> Reading:
         if self._read is None:
-            self._read = Reading(self._fields, self._marks, self._binding).read()
+            made = Reading(self._fields, self._marks, self._binding)
+            if self._is_wiped:
+                made.record, made.shown, made.is_deleted = {}, {}, True
+            self._read = made if self._is_wiped else made.read()
         return self._read
+
+    @property
+    def _is_wiped(self) -> bool:
+        return not self._fields and bool(live_deletes(self._marks)) and all(m.deleted for m in self._marks)
 
     @property
     def record(self) -> T:
         """What the record is now: always a valid instance of the model, showing a candidate of each open conflict.
 
-        Of a deleted record, what it was. A new object each time: it may be changed, and ``put`` back.
+        Of a deleted record, what it was. A new object each time: it may be changed, and ``put`` back. Of a tombstone an
+        empty one; raises ``RecordDeleted`` where its model has none.
         """
-        return self._reading.fresh()  # type: ignore[no-any-return]
+        try:
+            return self._reading.fresh()  # type: ignore[no-any-return]
+        except InvalidInput as error:
+            if not self._is_wiped:
+                raise
+            raise RecordDeleted(f"the record was wiped, and nothing is left to show of it: {error}") from error
 
     @property
     def deleted(self) -> bool:
@@ -218,6 +237,21 @@ class Version(Generic[T]):
                 paths.append(path)
         made = [msgspec.structs.replace(c, paths=tuple(dict.fromkeys(paths))) for c, paths in found.values()]
         return tuple(sorted(made, key=lambda commit: (commit.stamp, sorted(commit.seen.values()))))
+
+    def authors(self, since: Version[Any] | None = None) -> frozenset[str]:
+        """The nodes, as stamps are signed, that wrote what is in this version and not in ``since``, an older one of it.
+
+        Whoever lets a client write in its own name alone asks this of what ``join`` gave, ``since`` what was there.
+        Linear in the number of fields that differ.
+        """
+        fields: Mapping[Path, State] = {} if since is None else since._fields
+        known, marks = (_EMPTY, ()) if since is None else (since.seen, since._marks)
+        new = {stamp.node for stamp in self.seen.values() if not known.covers(stamp)}
+        new |= {mark.commit.stamp.node for mark in self._marks if mark not in marks}
+        for path, state in self._fields.items():
+            if state is not (before := fields.get(path)):
+                new |= state.authors(before)
+        return frozenset(new if since is not None and self.created == since.created else {*new, self.created.node})
 
     def explain(self, path: str | Path) -> Explanation:
         """Why a field shows what it shows: its heads, the base of each step and why that one, what decided, what lost.
@@ -285,8 +319,9 @@ class Version(Generic[T]):
 
         ``base`` is what the author was looking at: this version (unless given), an older ``Version``, or a plain record
         (a form, a master state). Where the shown value has moved on since, both are merged if that settles without
-        conflict or loss, and none was there; else the author's value stands beside it, concurrent. A modelled key that is missing is unset;
-        keys that the model does not know are carried. ``shared``: as of ``edit``; unless given, all was.
+        conflict or loss, and none was there; else the author's value stands beside it, concurrent. A modelled key that
+        is missing is unset; keys that the model does not know are carried. ``shared``: as of ``edit``; unless given,
+        all was.
 
         Raises ``RecordDeleted`` where nobody says a base, ``InvalidInput`` for a base that this version does not
         contain and for a record that the model does not take.
@@ -328,7 +363,10 @@ class Version(Generic[T]):
         """Takes back the deletions that this version has; against others it is an edit."""
         if not live_deletes(self._marks):
             raise InvalidInput("the record is not deleted: there is nothing to restore")
-        return self._commit(clock, {}, self.seen, by, deleted=False)
+        restored = self._commit(clock, {}, self.seen, by, deleted=False)
+        if self._is_wiped and not _is_readable(restored):
+            raise RecordDeleted("the record was wiped, and nothing is left to restore")
+        return restored
 
     def resolve(
         self, clock: Clock, answers: ByPath[Any], *, base: Version[T] | None = None, by: str | None = None
@@ -376,6 +414,57 @@ class Version(Generic[T]):
                 fields = {**self._fields, at: History(state.depth, (head,))}
                 copies.append(Version(Stored(new_id, created, self.seen, fields, self._marks), self._binding))
         return (kept, *copies)
+
+    # ---- what stores do
+
+    def tombstone(self) -> Version[T]:
+        """What stays of a deleted record that is wiped for good: its id, ``created``, and the deletions.
+
+        Joined with an older version of the record it is deleted; with one that has edits which the deletion had not
+        seen, those are edits against it; with one that had it restored, it is restored. ``seen`` is the deletions' own
+        stamps, and what they had seen. A restoring that lost against the deletion is wiped with the rest.
+
+        It is ``deleted``, its ``conflicts`` and ``lost`` are empty, its ``commits`` the deletions. Of its ``record``
+        nothing is left: ``{}``, an instance of the defaults, or ``RecordDeleted`` if the model requires a field.
+
+        Raises ``InvalidInput`` where no deletion stands: of a record that is not deleted, or by a column alone
+        (``Policy(deleted=)``), which is a field. Linear in the number of fields.
+        """
+        gone = tuple(mark for mark in self._marks if mark.deleted and mark.path == ())
+        deleted = self.deleted and bool(gone)
+        if deleted and (self._binding.rule.deleted,) in self._reading.columns:  # then not by the column alone
+            held = [stamp for state in self._fields.values() for stamp in state.stamps()]
+            deleted = all(any(m.commit.seen.covers(stamp) for m in gone) for stamp in held)
+        if not deleted:
+            raise InvalidInput("the record is not deleted by delete(): what stays of it is all that it is")
+        seen = VersionVector([s for m in gone for s in (m.commit.stamp, *m.commit.seen.values())])
+        return Version(Stored(self.id, self.created, seen, {}, gone), self._binding)
+
+    def restamp(self, clock: Clock, base: Version[Any] | None) -> Version[T]:
+        """The same history, with what nobody has yet under new stamps: of a device whose clock lied.
+
+        ``base`` is what others have of the record (``None``: nothing). All that it has not seen must be this device's
+        own, and gets stamps of ``clock``, a new incarnation, in the old order, above ``base`` and not above the old
+        ones; nothing else changes, but for who wins by time. A run of which others have the beginning ends there. The
+        result contains ``base``; it is this version, if that has all.
+
+        Where the edits are of several incarnations, and not of one line of versions, each gets an incarnation of its
+        own, so that what was concurrent stays so.
+
+        Raises ``InvalidInput`` for a base that this version does not contain, and for a clock that has written in it;
+        what ``join`` raises. Linear in the size of the version, times the nodes in ``seen``; times the stamps where
+        there are several incarnations.
+        """
+        if not isinstance(clock, Clock):
+            raise InvalidInput(f"{clock!r} is no clock: give the device's new Clock")
+        if join(self, base) != self:
+            raise InvalidInput("the base has what this version has not: join them first")
+        if base is not None and clock.node in base.seen:
+            raise InvalidInput(f"others have stamps of {clock.node!r}: give a new Clock({clock.name!r})")
+        stored, made = self._stored, restamped(self._stored, None if base is None else base._stored, clock)
+        if made is stored:
+            return self
+        return join(base, Version(made._replace(marks=_live_marks(made.marks)), self._binding))
 
     # ---- what writing is made of
 
@@ -551,6 +640,13 @@ def _checks(rule: Rule, known: set[Any]) -> bool:
 
 def _load(data: bytes, model: Any, policy: Any) -> Version[Any]:
     return Version.decode(data, model, policy)
+
+
+def _is_readable(version: Version[Any]) -> bool:
+    try:
+        return version._reading is not None
+    except InvalidInput:
+        return False
 
 
 def _broken(version: Version[Any]) -> str:

@@ -1,0 +1,518 @@
+"""The exchange of two nodes: what one asks, what the other answers, and what both do with what came in.
+
+The caller says up to where it has the other's receive order, and hands over what of its own the other has not; the
+other takes that in, in one transaction, and gives what came since. Each batch is stored before the next is asked for,
+so that a broken exchange goes on where it ended; and what comes twice changes nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import msgspec
+
+from mergecore import Clock, ClockDrift, InvalidInput, SchemaMismatch, Version, VersionVector, join
+
+from .errors import Forbidden, PeerError
+from .plan import Action, Held, Purged, plan
+from .protocol import Change, Link, Request, Response, Result, Why, held_of, sized, vector_bytes
+from .store import ALL, NodeState, PeerRow, Row, Transaction
+
+if TYPE_CHECKING:
+    from .node import Node
+
+__all__ = ["Refused", "Report", "Session", "Taken", "answer", "take"]
+
+BATCH = 1000
+"""So many records travel at once, at most."""
+BATCH_BYTES = 4 << 20
+"""And so many bytes."""
+
+
+class Refused(msgspec.Struct, frozen=True):
+    """A record that was not taken, by whom, and why; it is offered again at the next synchronization."""
+
+    guid: str
+    model: str
+    why: Why
+    detail: str
+    by: str
+
+
+class Report(msgspec.Struct):
+    """What a synchronization did."""
+
+    peer: str = ""
+    """The name of the other node."""
+    sent: int = 0
+    """Records that it took."""
+    received: int = 0
+    """Records that were taken from it."""
+    merged: int = 0
+    """Of these, those that both had changed."""
+    in_conflict: int = 0
+    """Of these, those in which something is open."""
+    refused: list[Refused] = []
+    waiting: list[str] = []
+    """GUIDs of records with stamps of the future that others have already: sent when their time has come."""
+    rewritten: list[str] = []
+    """GUIDs of records whose edits were written anew, since the device's clock was wrong."""
+    purged: int = 0
+    """Records that were wiped for good."""
+    round_trips: int = 0
+    offset: int = 0
+    """What the back-end's clock is ahead of this device's, in milliseconds."""
+
+
+# ---------------------------------------------------------------------------------------------------- taking in
+
+
+class Taken(NamedTuple):
+    """What became of changes that came in."""
+
+    results: list[Result]
+    actions: list[Action | None]
+    """``None`` of what was refused."""
+    alike: int
+    """The position up to which what is held is what came in; what had to be merged stands after it."""
+    moved: frozenset[str]
+    """The GUIDs of what has another position now."""
+
+
+def decoded(node: Node, changes: Sequence[Change]) -> list[Held | InvalidInput]:
+    """What changes carry, or what is wrong with their bytes."""
+    found: list[Held | InvalidInput] = []
+    for change in changes:
+        try:
+            found.append(held_of(change, *node.binding(change.model)))
+        except InvalidInput as error:
+            found.append(error)
+    return found
+
+
+def take(
+    node: Node,
+    tx: Transaction,
+    changes: Sequence[Change],
+    incoming: Sequence[Held | InvalidInput],
+    peer: PeerRow,
+    *,
+    trusted: bool,
+) -> Taken:
+    """Takes in what another node has sent. ``trusted``: it may hand on what others wrote, and what was purged."""
+    clock = node.clock(tx)
+    rows = tx.rows(change.guid for change in changes)
+    from_back_end = peer.id == node.back_end
+    alike: dict[str, tuple[Row, Version[Any]]] = {}
+    merged: dict[str, tuple[Row, Version[Any]]] = {}
+    gone: dict[str, Row] = {}
+    known: dict[str, Row] = {}
+    results: list[Result] = []
+    actions: list[Action | None] = []
+    for change, came in zip(changes, incoming):
+        row = rows.get(change.guid)
+        try:
+            action = _judged(node, clock, change, came, row, peer, trusted)
+        except _No as refusal:
+            held = None if row is None or refusal.why not in ("drift", "purged") else change_of(row)
+            results.append(Result(change.guid, refusal.why, str(refusal), held))
+            actions.append(None)
+            continue
+        results.append(Result(change.guid))
+        actions.append(action)
+        for waiting in (alike, merged, gone, known):
+            waiting.pop(change.guid, None)  # it came twice
+        if isinstance(action.held, Purged):
+            if action.kind == "purge":
+                rows[change.guid] = gone[change.guid] = purged_row(change.guid, change.model, action.held)
+            continue
+        assert not isinstance(came, InvalidInput)
+        whole = action.held is came or action.held == came
+        after = _row_after(node, row, change, came, action.held, whole, from_back_end)
+        if action.kind == "ignore":
+            if row is not None and (after.shared, after.synchronized) != (row.shared, row.synchronized):
+                rows[change.guid] = known[change.guid] = after
+            continue
+        rows[change.guid] = after
+        (alike if whole else merged)[change.guid] = after, action.held
+    tx.mark(list(known.values()))
+    tx.purge(list(gone.values()))
+    tx.save(list(alike.values()))
+    assert tx.state is not None
+    position = tx.state.position
+    tx.save(list(merged.values()))
+    return Taken(results, actions, position, frozenset((*gone, *alike, *merged)))
+
+
+class _No(Exception):
+    """A version is refused."""
+
+    def __init__(self, why: Why, detail: object) -> None:
+        super().__init__(str(detail))
+        self.why: Why = why
+
+
+def _judged(
+    node: Node, clock: Clock, change: Change, came: Held | InvalidInput, row: Row | None, peer: PeerRow, trusted: bool
+) -> Action:
+    """What to do with a change. Raises ``_No``."""
+    if isinstance(came, InvalidInput):
+        raise _No("invalid", came)
+    if peer.write is not None and change.model not in peer.write:
+        raise _No("forbidden", f"{peer.id!r} may not write {change.model!r}")
+    if row is not None and row.model != change.model:
+        raise _No("invalid", f"{change.guid} is a record of {row.model!r}, and not of {change.model!r}")
+    stored = node.held(row)
+    try:
+        action = plan(came, stored)
+    except (SchemaMismatch, InvalidInput) as error:
+        raise _No("schema", error) from error
+    if action.kind == "refuse":
+        raise _No("purged", "the record was deleted and wiped, and this is an old version of it")
+    if action.kind == "ignore":
+        return action
+    if isinstance(came, Purged):
+        if not trusted:
+            raise _No("forbidden", "only a node with the right to relay says what was purged")
+        return action
+    if not trusted and (other := _foreign(peer.id, came, stored, action.held)):
+        raise _No("not own", f"edits of {other!r} come from {peer.id!r}, which has no right to relay")
+    try:
+        clock.admit(came)
+    except ClockDrift as error:
+        raise _No("drift", error) from error
+    return action
+
+
+def _foreign(name: str, came: Version[Any], stored: Held | None, after: Held) -> str | None:
+    """Another node whose edits a version brings, or says to have seen."""
+    if isinstance(stored, Version) and isinstance(after, Version):
+        authors = after.authors(since=stored)
+    else:
+        authors = frozenset(s.node for s in came.seen.values() if stored is None or not stored.seen.covers(s))
+    return next((node for node in sorted(authors) if node.partition("~")[0] != name), None)
+
+
+def _row_after(
+    node: Node, row: Row | None, change: Change, came: Held, held: Version[Any], whole: bool, from_back_end: bool
+) -> Row:
+    """A record's row after something came in: what of it others have, and whether the back-end has it all."""
+    after = Row(change.guid, change.model, change.data if whole else held.encode())
+    after.position = row.position if row is not None else 0
+    after.synchronized = node.is_back_end or (whole and from_back_end)
+    if whole or node.is_back_end or (row is not None and row.shared == ALL):
+        after.shared = ALL
+    elif isinstance(came, Version):
+        known = came if row is None or row.shared is None else join(node.decode(row, row.shared), came)
+        data = known.encode()
+        after.shared = ALL if data == after.data else data
+    if row is not None:
+        if held is not came and row.data == after.data:
+            after.synchronized = after.synchronized or row.synchronized
+        after.handed = None if after.shared == ALL else row.handed
+    return after
+
+
+def purged_row(guid: str, model: str, held: Purged) -> Row:
+    """What is left of a record that was wiped for good."""
+    wiped = vector_bytes(held.seen)
+    return Row(guid, model, held.tombstone.encode(), synchronized=True, shared=ALL, purged=wiped)
+
+
+def change_of(row: Row) -> Change:
+    """A row, as it travels."""
+    return Change(row.model, row.guid, row.position, row.data, row.purged)
+
+
+# ---------------------------------------------------------------------------------------------------- answering
+
+
+def answer(node: Node, request: Request, caller: PeerRow | None) -> tuple[Response, int]:
+    """What a node answers to another one that calls, and the position after it if anything was stored, else 0.
+
+    Without ``caller`` it is one of this process, and trusted.
+    """
+    incoming = decoded(node, request.changes)
+    if caller is not None and any(isinstance(came, InvalidInput) for came in incoming):
+        raise next(came for came in incoming if isinstance(came, InvalidInput))
+    with node.store.transaction() as tx:
+        assert tx.state is not None
+        state, before = tx.state, tx.state.position
+        if caller is not None and caller.id != request.node:
+            raise Forbidden(f"this is the token of {caller.id!r}, and the request is of {request.node!r}")
+        peer = tx.peer(request.node) or PeerRow(request.node)
+        if peer.revoked:
+            raise Forbidden(f"the node {peer.id!r} was revoked")
+        if peer.epoch == request.epoch and request.position < peer.position:
+            return Response(node.name, state.epoch, peer.position, restored=True), 0
+        after = request.after
+        if request.peer_epoch == peer.told(state.epoch) and after > state.position:
+            node.begin_anew(tx)  # this store is an old backup: the others may have what was lost
+            peer = tx.peer(request.node) or peer
+        if request.peer_epoch != peer.told(state.epoch):
+            after = 0
+        if peer.epoch != request.epoch:
+            peer.epoch, peer.acknowledged = request.epoch, 0
+        peer.acknowledged = max(peer.acknowledged, after)
+        caught_up = peer.acknowledged == state.position
+        limit = max(1, min(request.limit, BATCH))
+        found = tx.changes(after, before, limit + 1, peer.read)
+        trusted = caller is None or caller.relay or peer.recovering
+        taken = take(node, tx, request.changes, incoming, peer, trusted=trusted)
+        peer.recovering = peer.recovering and (bool(request.changes) or request.peer_epoch != peer.told(state.epoch))
+        if caught_up:
+            peer.acknowledged = max(peer.acknowledged, taken.alike)
+        sending = sized([change_of(row) for row in found[:limit]], BATCH_BYTES)
+        if len(sending) < len(found):
+            reached, merged = sending[-1].position, []
+        else:  # what came in and is held as it came is known to the caller: it goes over that
+            merged = tx.changes(taken.alike, None, limit, peer.read)
+            reached = merged[-1].position if len(merged) == limit else state.position
+        sending = [*(c for c in sending if c.guid not in taken.moved), *map(change_of, merged)]
+        to_back_end = request.node == node.back_end
+        if sending and not node.is_back_end:
+            handed = max(state.handed[0 if to_back_end else 1], reached)
+            state.handed = (handed, state.handed[1]) if to_back_end else (state.handed[0], handed)
+        peer.position = request.position  # not below what is known, or of a new epoch
+        peer.last_sync = int(node.now(tx))
+        peer.retired = False
+        tx.save_peer(peer)
+        response = Response(
+            node.name, peer.told(state.epoch), reached, taken.results, sending, tx.count(reached, peer.read),
+            authority=node.is_back_end,
+        )  # fmt: skip
+    return response, state.position if state.position != before else 0
+
+
+# ---------------------------------------------------------------------------------------------------- calling
+
+
+class Session:
+    """One synchronization of a node with another one."""
+
+    def __init__(
+        self,
+        node: Node,
+        link: Link,
+        progress: Callable[[int, int], None] | None = None,
+    ) -> None:
+        self.node, self.link, self.progress = node, link, progress
+        self.until = 0
+        """What has a higher position in this node's order has changed since, and is sent next time."""
+        self.report = Report()
+        self.sent: set[str] = set()
+        self.peer: PeerRow | None = None
+        self.drifted: dict[str, Change | None] = {}
+        """Records with stamps of the future, and what the other node has of them."""
+        self.cursor = 0
+        """Up to here in the other node's order this session has got."""
+        self.refused_at: int | None = None
+        """The first position at which something was refused: from there on it is asked for again next time."""
+
+    def run(self) -> Report:
+        """Until neither has anything that the other has not."""
+        self.until, again = self._position(), 0
+        while True:
+            sending, reached, request = self._request()
+            self.report.round_trips += 1
+            began = self.node.wall()
+            response = self.link(request)
+            ended = self.node.wall()
+            if response.restored:
+                again += 1
+                if again > 3:
+                    raise PeerError(f"{response.node!r} takes this store for an old backup again and again")
+                if self._position() < response.after:  # else an older request came later than a newer one
+                    self.node.restored()
+                self.until = self._position()
+                continue
+            all_sent = self._store(sending, reached, response, began, ended)
+            if all_sent and self.drifted and self._rewrite():
+                self.until = self._position()
+                continue
+            if all_sent and not (response.changes or response.behind):
+                return self.report
+
+    def _position(self) -> int:
+        with self.node.store.transaction(write=False) as tx:
+            assert tx.state is not None
+            self.peer = next((p for p in tx.peers() if p.address == self.link.address), None)
+            self.cursor = self.peer.after if self.peer is not None else 0
+            return tx.state.position
+
+    def _request(self) -> tuple[list[Row], int, Request]:
+        """What to say next, and up to where that goes in this node's order. That it leaves is noted before it does."""
+        node = self.node
+        with node.store.transaction(write=False) as tx:
+            rows, reached, state, peer = self._next(tx)
+        if rows and not node.is_back_end:
+            with node.store.transaction() as tx:
+                rows, reached, state, peer = self._next(tx)
+                to_back_end, to_others = state.handed
+                if peer.id == node.back_end:
+                    state.handed = max(to_back_end, reached), to_others
+                else:
+                    state.handed = to_back_end, max(to_others, reached)
+        request = Request(
+            node.name, state.epoch, state.position, peer.epoch, self.cursor, [change_of(row) for row in rows], BATCH,
+            node.wall(),
+        )  # fmt: skip
+        return rows, reached, request
+
+    def _next(self, tx: Transaction) -> tuple[list[Row], int, NodeState, PeerRow]:
+        assert tx.state is not None
+        if self.peer is None:  # a stranger: first of all, who is it?
+            return [], 0, tx.state, PeerRow("")
+        peer = tx.peer(self.peer.id) or self.peer
+        return *self._unsent(tx, peer), tx.state, peer
+
+    def _unsent(self, tx: Transaction, peer: PeerRow) -> tuple[list[Row], int]:
+        """The next records that the other node has not, and up to where that goes.
+
+        What this node has wiped by itself is none of the back-end's business.
+        """
+        found = tx.changes(peer.acknowledged, self.until, BATCH, None)
+        rows = found[: len(sized([change_of(row) for row in found], BATCH_BYTES))]
+        reached = rows[-1].position if len(rows) < len(found) or len(found) == BATCH else self.until
+        return [row for row in rows if row.purged is None or peer.id != self.node.back_end], reached
+
+    def _store(self, sent: list[Row], reached: int, response: Response, began: int, ended: int) -> bool:
+        """Stores what came back. Whether all of ours is there."""
+        node, report = self.node, self.report
+        incoming = decoded(node, response.changes)
+        with node.transaction() as tx:
+            assert tx.state is not None
+            state = tx.state
+            peer = tx.peer(response.node) or PeerRow(response.node)
+            if self.peer is not None and self.peer.id != peer.id:  # another node has this address now
+                tx.save_peer(msgspec.structs.replace(self.peer, address=""))
+                sent, reached = [], 0
+            self.peer, report.peer = peer, response.node
+            if response.authority and node.back_end is None:
+                node.back_end = state.back_end = response.node
+            if peer.id == node.back_end and not node.trust_clock:
+                state.offset = ((response.received - began) + (response.answered - ended)) // 2
+            report.offset = state.offset
+            known = peer.epoch == response.epoch
+            if not known:
+                if peer.epoch:
+                    peer.acknowledged, sent, reached = 0, [], 0  # it has lost what it had: all is sent again
+                peer.epoch, peer.after = response.epoch, 0
+            peer.address, peer.last_sync, peer.retired = self.link.address, int(node.now(tx)), False
+            self._acknowledged(tx, peer, sent, response.results)
+            peer.acknowledged = max(peer.acknowledged, reached)
+            caught_up = peer.acknowledged == state.position
+            taken = take(node, tx, response.changes, incoming, peer, trusted=True)
+            if caught_up:
+                peer.acknowledged = taken.alike
+            refused = self._count(taken, response.changes)
+            if self.refused_at is None and refused:
+                self.refused_at = min(refused) - 1
+            self.cursor = response.after
+            peer.after = max(peer.after, response.after if self.refused_at is None else self.refused_at)
+            tx.save_peer(peer)
+            all_sent = peer.acknowledged >= self.until
+        if self.progress is not None:
+            done = report.sent + report.received
+            self.progress(done, done + response.behind)
+        return all_sent
+
+    def _acknowledged(self, tx: Transaction, peer: PeerRow, sent: Sequence[Row], results: Sequence[Result]) -> None:
+        """What the other node took is known elsewhere; what it refused is offered again next time."""
+        node, report = self.node, self.report
+        by_guid = {row.guid: row for row in sent}
+        now = tx.rows(by_guid)
+        marked: list[Row] = []
+        again: list[str] = []
+        for result in results:
+            was, row = by_guid.get(result.guid), now.get(result.guid)
+            if was is None or row is None or row.purged is not None:
+                continue
+            if result.why:
+                again += self._refused(tx, peer, row, result)
+                continue
+            report.sent += 1
+            self.sent.add(row.guid)
+            if row.data == was.data:
+                row.shared, row.handed = ALL, None
+                row.synchronized = row.synchronized or peer.id == node.back_end
+            elif row.shared != ALL:
+                known = node.decode(row, was.data)
+                row.shared = (join(node.decode(row, row.shared), known) if row.shared else known).encode()
+            marked.append(row)
+        tx.mark(marked)
+        tx.touch(again)
+
+    def _refused(self, tx: Transaction, peer: PeerRow, row: Row, result: Result) -> list[str]:
+        """What to do about a refusal; gives the GUID if it is to be offered again."""
+        if result.why == "drift" and peer.id == self.node.back_end:
+            self.drifted[row.guid] = result.held
+            return []
+        if result.why == "purged" and result.held is not None:
+            held = held_of(result.held, *self.node.binding(row.model))
+            take(self.node, tx, [result.held], [held], peer, trusted=True)
+            self.report.purged += 1
+            return []
+        self.report.refused.append(Refused(row.guid, row.model, result.why, result.detail, peer.id))
+        return [row.guid]
+
+    def _count(self, taken: Taken, changes: Sequence[Change]) -> list[int]:
+        """Reports what came in; gives the positions of what was refused."""
+        report, refused = self.report, []
+        for change, result, action in zip(changes, taken.results, taken.actions):
+            if action is None:
+                if result.why != "purged":  # which is no loss: an old version of what was wiped here
+                    refused.append(change.position)
+                    why = Refused(change.guid, change.model, result.why, result.detail, self.node.name)
+                    report.refused.append(why)
+                continue
+            report.purged += action.kind == "purge"
+            if action.version is None or action.kind == "ignore":
+                continue
+            report.received += 1
+            report.merged += action.kind == "merge" or change.guid in self.sent  # it comes back: merged over there
+            report.in_conflict += bool(action.version.conflicts)
+        return refused
+
+    def _rewrite(self) -> bool:
+        """Edits under stamps of the future, that nobody else can have: they are written anew, in one transaction, under
+        a new incarnation of the clock. Whether there were any.
+        """
+        node, drifted = self.node, self.drifted
+        self.drifted = {}
+        with node.transaction() as tx:
+            rows, now = tx.rows(drifted), node.clock(tx)
+            made: list[tuple[Row, Version[Any]]] = []
+            clock: Clock | None = None
+            for guid, held in drifted.items():
+                row = rows.get(guid)
+                if row is None or row.purged is not None:
+                    continue
+                version = node.decode(row)
+                base = version if row.shared == ALL else node.decode(row, row.shared) if row.shared else None
+                there = held_of(held, *node.binding(row.model)) if held is not None else None
+                if isinstance(there, Version):
+                    base = there if base is None else join(base, there)
+                    version = join(version, there)
+                others = node.handed_to_others(tx, row, version)
+                accepted = VersionVector() if base is None else base.seen
+                if row.shared == ALL or guid in self.report.rewritten or not others <= accepted or _is_early(now, base):
+                    self.report.waiting.append(guid)
+                    continue
+                clock = clock or node.new_clock(tx)
+                row.shared, row.handed = None if base is None else base.encode(), None
+                made.append((row, version.restamp(clock, base)))
+                self.report.rewritten.append(guid)
+            tx.touch(self.report.waiting)  # they are offered again next time
+            if clock is not None:
+                node.keep(tx, clock, made)
+        return bool(made)
+
+
+def _is_early(clock: Clock, version: Version[Any] | None) -> bool:
+    """Whether a version has stamps of the future."""
+    try:
+        return version is not None and not clock.admit(version)
+    except ClockDrift:
+        return True

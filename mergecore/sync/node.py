@@ -1,0 +1,501 @@
+"""``Node``: the records of one device or server, and how it synchronizes them with any other.
+
+Local changes are written under the store's lock, with the clock's state, before anything leaves. Who has what is told
+by versions; the only order that counts is that in which the *serving* node stored what it got.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import datetime as dt
+import os
+import secrets
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping
+from typing import TYPE_CHECKING, Any, Self
+
+import msgspec
+
+from mergecore import Clock, Conflict, InvalidInput, Lost, Policy, Version, VersionVector
+
+from .errors import Forbidden, RecordNotFound, StoreCorrupt
+from .exchange import Report, Session, answer, purged_row
+from .plan import Held, Purged
+from .protocol import Link, Request, Response, vector_bytes, vector_of
+from .store import ALL, NodeState, PeerRow, Row, SQLStore, Store, Transaction
+
+if TYPE_CHECKING:
+    from .client import HTTPLink
+
+__all__ = ["Inbox", "Node", "Peer"]
+
+
+class Inbox(msgspec.Struct, frozen=True):
+    """What waits for a person about one record."""
+
+    guid: str
+    model: str
+    conflicts: tuple[Conflict, ...]
+    """Settled by ``node.resolve``."""
+    lost: tuple[Lost, ...]
+    """Brought back by ``node.edit``, dismissed by ``node.resolve``."""
+
+
+class Peer(msgspec.Struct, frozen=True):
+    """Another node, as this one knows it."""
+
+    id: str
+    client_name: str
+    last_sync: dt.datetime | None
+    """The date, for people."""
+    position: int
+    """Up to here in its receive order we have everything; 0 when new."""
+    acknowledged: int
+    """Up to here in our receive order it has everything."""
+    behind: int
+    """So many records have changed since."""
+    fields: dict[str, Any]
+    """The application's own."""
+    revoked: bool
+    retired: bool
+
+
+class Node:
+    """The records of one device, or of a back-end that is one more node.
+
+    ``name`` must be another for each node that ever meets another. ``store`` is the path of an SQLite file,
+    ``:memory:`` or a ``postgresql://`` URL (or a ``Store``). ``models`` are record classes by the names of their
+    tables; records of other names are dictionaries. ``policies`` are by those names, too. ``by`` is the person who
+    edits here, unless told.
+
+    ``back_end`` names the node whose acknowledgement makes a record synchronized, and whose clock is taken for right: a
+    peer, or this node itself (as a ``SuperNode`` is); who is told nothing learns it from the first back-end he meets.
+    ``trust_clock``: this device's own clock is right; so say the nodes of a mesh without a back-end. ``now`` gives the
+    device's time in epoch milliseconds, ``max_drift`` is how far ahead of it a stamp may be. A node may be used by many
+    threads, and its store by several processes.
+
+    Raises ``StoreError`` for a store that cannot be used, ``InvalidInput`` for names and models that cannot be.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        store: str | os.PathLike[str] | Store,
+        *,
+        models: Mapping[str, Any] | None = None,
+        policies: Mapping[str, Policy] | None = None,
+        by: str | None = None,
+        back_end: str | None = None,
+        trust_clock: bool = False,
+        now: Callable[[], float] | None = None,
+        max_drift: int = 60_000,
+    ) -> None:
+        self.name, self.by, self.trust_clock = name, by, trust_clock
+        self.models, self.policies = dict(models or {}), dict(policies or {})
+        self.max_drift = max_drift
+        self._wall = now or (lambda: time.time_ns() // 1_000_000)
+        self._listeners: list[Callable[[int], None]] = []
+        self._links: dict[tuple[str, str | None], HTTPLink] = {}
+        Clock(name)  # a name that a clock takes
+        self.store: Store = SQLStore(store, self.models) if isinstance(store, str | os.PathLike) else store
+        with self.transaction() as tx:
+            if tx.state is None:
+                tx.state = NodeState(name, _epoch(), Clock(name).save())
+            elif tx.state.name != name:
+                raise InvalidInput(f"this is the store of {tx.state.name!r}, and not of {name!r}")
+            self.back_end = tx.state.back_end = back_end or tx.state.back_end
+            for model in self.models:
+                if tx.fit(model):
+                    tx.show([(row, self.decode(row)) for row in tx.all(model)])
+
+    def close(self) -> None:
+        """Closes the store, and the connections to others."""
+        for link in self._links.values():
+            link.close()
+        self.store.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    @property
+    def is_back_end(self) -> bool:
+        """Whether it is the back-end of whoever synchronizes with it."""
+        return self.back_end == self.name
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__} {self.name!r}>"
+
+    # ---- reading
+
+    def version(self, guid: str) -> Version[Any]:
+        """A record with its history. Raises ``RecordNotFound``."""
+        with self.store.transaction(write=False) as tx:
+            return self.decode(_found(tx, guid))
+
+    def get(self, guid: str) -> Any:
+        """A record, an instance of its model; ``None`` where there is none, or it is deleted."""
+        try:
+            version = self.version(guid)
+        except RecordNotFound:
+            return None
+        return None if version.deleted else version.record
+
+    def all(self, model: str, *, deleted: bool = False) -> dict[str, Any]:
+        """The records of a model by their GUIDs; those that are deleted, if so asked."""
+        with self.store.transaction(write=False) as tx:
+            return {row.guid: self.decode(row).record for row in tx.all(model, deleted)}
+
+    def inbox(self) -> list[Inbox]:
+        """What waits for a person: open conflicts, and values that lost."""
+        with self.store.transaction(write=False) as tx:
+            rows = tx.rows(tx.find("open")).values()
+            versions = [(row, self.decode(row)) for row in rows]
+        return [Inbox(row.guid, row.model, v.conflicts, v.lost) for row, v in versions]
+
+    def nodes(self) -> list[Peer]:
+        """The nodes that this one has met, or expects."""
+        with self.store.transaction(write=False) as tx:
+            return [self.peer(tx, row) for row in tx.peers()]
+
+    def status(self) -> dict[str, Any]:
+        """What there is, in numbers: name, position, records by model, unsynchronized, open, clock offset in ms."""
+        with self.store.transaction(write=False) as tx:
+            state = _state(tx)
+            return {
+                "name": state.name, "position": state.position, "records": tx.count_by_model(),
+                "unsynchronized": len(tx.find("unsynchronized")), "open": len(tx.find("open")),
+                "offset": state.offset, "peers": len(tx.peers()),
+            }  # fmt: skip
+
+    # ---- writing
+
+    def insert(self, record: Any, model: str | None = None, *, guid: str | None = None, by: str | None = None) -> str:
+        """A new record; gives its GUID. ``model`` is the name of a dictionary's.
+
+        Raises ``InvalidInput`` for a record that the model does not take, and for a GUID that is in use.
+        """
+        name = self.model_of(record) if model is None else model
+        with self.transaction() as tx:
+            clock = self.clock(tx)
+            cls, policy = self.binding(name)
+            version: Version[Any] = Version.new(clock, record, cls, id=guid, by=by or self.by, policy=policy)
+            if tx.rows([version.id]):
+                raise InvalidInput(f"there is a record {version.id!r} already: leave the guid to be made")
+            self.keep(tx, clock, [(Row(version.id, name, b""), version)])
+        return version.id
+
+    def edit(
+        self, guid: str, changes: Mapping[Any, Any] | None = None, /, *, by: str | None = None, **fields: Any
+    ) -> Version[Any]:
+        """Writes some fields, as ``Version.edit`` does: by path, or by name."""
+        return self.write(
+            guid, lambda v, clock, shared: v.edit(clock, changes, by=by or self.by, shared=shared, **fields)
+        )
+
+    def put(self, guid: str, record: Any, base: Any = None, *, by: str | None = None) -> Version[Any]:
+        """Writes what its author changed against ``base``, as ``Version.put`` does: a version, or a plain record."""
+        return self.write(guid, lambda v, clock, shared: v.put(clock, record, base, by=by or self.by, shared=shared))
+
+    def delete(self, guid: str, *, base: Version[Any] | None = None, by: str | None = None) -> Version[Any]:
+        """Deletes a record, as ``Version.delete`` does."""
+        return self.write(guid, lambda v, clock, shared: v.delete(clock, base=base, by=by or self.by))
+
+    def restore(self, guid: str, *, by: str | None = None) -> Version[Any]:
+        """Takes a deletion back."""
+        return self.write(guid, lambda v, clock, shared: v.restore(clock, by=by or self.by))
+
+    def resolve(
+        self, guid: str, answers: Mapping[Any, Any], *, base: Version[Any] | None = None, by: str | None = None
+    ) -> Version[Any]:
+        """Settles what is open or lost at some fields, as ``Version.resolve`` does."""
+        return self.write(guid, lambda v, clock, shared: v.resolve(clock, answers, base=base, by=by or self.by))
+
+    def fork(self, guid: str, path: Any, *, by: str | None = None) -> list[str]:
+        """Keeps both: a record of its own for each value of a field that is not shown. Gives the GUIDs of these."""
+        with self.transaction() as tx:
+            clock, row = self.clock(tx), _found(tx, guid)
+            before = self.decode(row)
+            kept, *copies = before.fork(clock, path, by=by or self.by)
+            there = tx.rows(copy.id for copy in copies)  # the same fork came from elsewhere, or was made before
+            made = [(Row(copy.id, row.model, b""), copy) for copy in copies if copy.id not in there]
+            self.keep(tx, clock, [(self.edited(tx, row, before), kept), *made])
+        return [copy.id for copy in copies]
+
+    # ---- the others
+
+    def sync(
+        self,
+        peer: str | Node | Link,
+        *,
+        token: str | None = None,
+        progress: Callable[[int, int], None] | None = None,
+    ) -> Report:
+        """Exchanges with another node what either has and the other has not: over HTTP, or in this process.
+
+        ``peer`` is a URL, a ``Node`` or any ``Link``. ``progress`` is told how many records have travelled, and how
+        many there are. What is stored stays, whenever it is broken off. Raises ``PeerError``, ``Forbidden`` and
+        ``StoreError``.
+        """
+        return Session(self, self._link(peer, token), progress).run()
+
+    def follow(self, url: str, *, token: str | None = None, stop: threading.Event | None = None) -> Iterator[Report]:
+        """Synchronizes now, and whenever the back-end says that there is something new, until ``stop`` is set.
+
+        Gives a report of each time. While the back-end cannot be reached it waits, up to half a minute, and tries
+        again.
+        """
+        from .client import follow
+
+        return follow(self, url, token, stop or threading.Event())
+
+    def retire(self, id: str) -> None:
+        """A node is not waited for any longer, until it is heard of again. Raises ``InvalidInput`` for a stranger."""
+        with self.transaction() as tx:
+            peer = known_peer(tx, id)
+            peer.retired = True
+            tx.save_peer(peer)
+
+    def restored(self) -> None:
+        """To be called first of all where the store is a restored backup, or a copy: it takes another identity in
+        clocks and in receive orders, so that nothing is given twice and the others send what was lost.
+
+        A back-end lets each node that it knows hand on, once, what others wrote: it may be all that is left of that.
+        """
+        with self.transaction() as tx:
+            self.begin_anew(tx)
+            for peer in tx.peers():
+                peer.recovering = self.is_back_end and not peer.revoked
+                tx.save_peer(peer)
+
+    def purge(self, min_age: dt.timedelta = dt.timedelta(days=30)) -> list[str]:
+        """Wipes records for good that were deleted so long ago, and that every live node has acknowledged as deleted.
+
+        Their GUIDs, and what had been seen of them, stay, so that no old version of them comes back. Gives the GUIDs.
+        """
+        with self.transaction() as tx:
+            state = _state(tx)
+            live = [p for p in tx.peers() if p.epoch and not (p.retired or p.revoked)]  # who never came has nothing
+            horizon = min((p.acknowledged for p in live), default=state.position)
+            until = dt.datetime.fromtimestamp(self.now(tx) / 1000, dt.UTC) - min_age
+            gone = []
+            for row in tx.rows(tx.find("deleted", until.replace(tzinfo=None))).values():
+                version = self.decode(row)
+                if row.position > horizon or row.shared != ALL or version.conflicts:
+                    continue
+                with contextlib.suppress(InvalidInput):  # deleted by a column: that is a field like others
+                    held = Purged(version.tombstone(), version.seen)
+                    gone.append(purged_row(row.guid, row.model, held))
+            tx.purge(gone)
+        return [row.guid for row in gone]
+
+    def authenticate(self, token: str) -> PeerRow:
+        """The node whose token this is. Raises ``Forbidden``: only a ``SuperNode`` gives tokens."""
+        raise Forbidden(f"{self.name!r} is no super node, and knows no tokens: synchronize without one")
+
+    def answer(self, request: Request, caller: PeerRow | None = None) -> Response:
+        """What this node says to another one that calls; ``caller`` is known to be who he says."""
+        received = int(self._wall())
+        response, changed = answer(self, request, caller)
+        if changed:
+            self._tell(changed)
+        response.received, response.answered = received, int(self._wall())
+        return response
+
+    def subscribe(self, listener: Callable[[int], None]) -> Callable[[], None]:
+        """Calls ``listener`` with the position after each change, in the thread that made it; gives what ends that."""
+        self._listeners.append(listener)
+        return lambda: self._listeners.remove(listener)
+
+    # ---- what the exchange is made of
+
+    @contextlib.contextmanager
+    def transaction(self) -> Iterator[Transaction]:
+        """A writing transaction, after which whoever listens is told."""
+        with self.store.transaction() as tx:
+            before = tx.state.position if tx.state is not None else 0
+            yield tx
+            after = tx.state.position if tx.state is not None else 0
+        if after != before:
+            self._tell(after)
+
+    def _tell(self, position: int) -> None:
+        for listener in list(self._listeners):
+            listener(position)
+
+    def now(self, tx: Transaction) -> float:
+        """The device's time, put right by what the back-end has said."""
+        return self._wall() + _state(tx).offset
+
+    def wall(self) -> int:
+        """The device's time."""
+        return int(self._wall())
+
+    def clock(self, tx: Transaction) -> Clock:
+        """The clock, as it was last saved: nobody else can have it while the transaction writes."""
+        state = _state(tx)
+        offset = state.offset
+        try:
+            return Clock.load(state.clock, now=lambda: self._wall() + offset, max_drift=self.max_drift)
+        except InvalidInput as error:
+            raise StoreCorrupt(f"what the store has of the clock cannot be read: {error}") from error
+
+    def begin_anew(self, tx: Transaction) -> Clock:
+        """Another epoch of the store, and another incarnation of the clock. All is to be sent again."""
+        state = _state(tx)
+        state.epoch = _epoch()
+        for peer in tx.peers():
+            peer.acknowledged = 0
+            tx.save_peer(peer)
+        return self.new_clock(tx)
+
+    def new_clock(self, tx: Transaction) -> Clock:
+        """Another incarnation of the clock, that has seen nothing."""
+        state = _state(tx)
+        state.clock = Clock(self.name).save()
+        return self.clock(tx)
+
+    def binding(self, model: str) -> tuple[Any, Policy | None]:
+        """What versions of a model are read by."""
+        return self.models.get(model, model), self.policies.get(model)
+
+    def model_of(self, record: Any) -> str:
+        """The name of the model that a record is an instance of. Raises ``InvalidInput``."""
+        found = [name for name, cls in self.models.items() if type(record) is cls]
+        if len(found) != 1:
+            raise InvalidInput(
+                f"of which model is a {type(record).__name__}? Name it, insert(record, model); "
+                f"known are {', '.join(self.models) or 'none'}"
+            )
+        return found[0]
+
+    def decode(self, row: Row, data: bytes | None = None) -> Version[Any]:
+        """The version of a row. Raises ``StoreCorrupt``."""
+        model, policy = self.binding(row.model)
+        try:
+            version: Version[Any] = Version.decode(row.data if data is None else data, model, policy)
+            if version.id == row.guid:
+                return version
+            wrong = f"its bytes are those of {version.id!r:.200}"
+        except InvalidInput as error:
+            wrong = str(error)
+        raise StoreCorrupt(f"{row.guid} of {row.model!r} cannot be read, restore it from a backup: {wrong}")
+
+    def held(self, row: Row | None) -> Held | None:
+        """What is held of a record."""
+        if row is None:
+            return None
+        version = self.decode(row)
+        return version if row.purged is None else Purged(version, vector_of(row.purged))
+
+    def write(self, guid: str, change: Callable[[Version[Any], Clock, VersionVector], Version[Any]]) -> Version[Any]:
+        """A local change of a record, under the store's lock; the change is told what has been handed out of it."""
+        with self.transaction() as tx:
+            clock, row = self.clock(tx), _found(tx, guid)
+            before = self.decode(row)
+            after = change(before, clock, self.handed_out(tx, row, before))
+            if after is not before:
+                self.keep(tx, clock, [(self.edited(tx, row, before), after)])
+        return after
+
+    def keep(self, tx: Transaction, clock: Clock, rows: list[tuple[Row, Version[Any]]]) -> None:
+        """Stores what was changed here, with the clock."""
+        for row, version in rows:
+            row.data, row.synchronized = version.encode(), self.is_back_end
+            row.shared = ALL if self.is_back_end else row.shared
+        tx.save(rows)
+        _state(tx).clock = clock.save()
+
+    def edited(self, tx: Transaction, row: Row, before: Version[Any]) -> Row:
+        """The row of a record that is about to be changed here: what others have of it is kept beside it."""
+        if self.is_back_end:
+            return row
+        to_back_end, to_others = _state(tx).handed
+        handed = row.position <= to_back_end, row.position <= to_others
+        if row.shared == ALL:
+            row.shared, row.handed = row.data, None
+        elif any(handed):
+            known = _handed(row)
+            row.handed = _pair(before.seen if handed[0] else known[0], before.seen if handed[1] else known[1])
+        return row
+
+    def handed_out(self, tx: Transaction, row: Row, version: Version[Any]) -> VersionVector:
+        """All that may have left of a record."""
+        if self.is_back_end or row.shared == ALL or row.position <= max(_state(tx).handed):
+            return version.seen
+        to_back_end, to_others = _handed(row)
+        known = self.decode(row, row.shared).seen if row.shared else VersionVector()
+        return known | to_back_end | to_others
+
+    def handed_to_others(self, tx: Transaction, row: Row, version: Version[Any]) -> VersionVector:
+        """What may have left of a record, but for what went to the back-end."""
+        return version.seen if row.position <= _state(tx).handed[1] else _handed(row)[1]
+
+    def peer(self, tx: Transaction, row: PeerRow) -> Peer:
+        """A peer as it is shown."""
+        date = dt.datetime.fromtimestamp(row.last_sync / 1000, dt.UTC) if row.last_sync else None
+        behind = tx.count(row.acknowledged, row.read)
+        return Peer(
+            row.id, row.client_name, date, row.after, row.acknowledged, behind, row.fields, row.revoked, row.retired
+        )
+
+    def _link(self, peer: str | Node | Link, token: str | None) -> Link:
+        if isinstance(peer, Node):
+            return Near(peer, token)
+        if isinstance(peer, str):
+            from .client import HTTPLink
+
+            if (peer, token) not in self._links:
+                self._links[peer, token] = HTTPLink(peer, token)
+            return self._links[peer, token]
+        return peer
+
+
+class Near:
+    """A link to a node in this process."""
+
+    def __init__(self, node: Node, token: str | None = None) -> None:
+        self.node, self.token = node, token
+        self.address = f"node:{node.name}"
+
+    def __call__(self, request: Request) -> Response:
+        caller = self.node.authenticate(self.token) if self.token is not None else None
+        return self.node.answer(request, caller)
+
+
+def known_peer(tx: Transaction, id: str) -> PeerRow:
+    """A node that is in the table. Raises ``InvalidInput``."""
+    peer = tx.peer(id)
+    if peer is None:
+        raise InvalidInput(f"there is no node {id!r}; known are {', '.join(p.id for p in tx.peers()) or 'none'}")
+    return peer
+
+
+def _found(tx: Transaction, guid: str) -> Row:
+    row = tx.rows([guid]).get(guid)
+    if row is None or row.purged is not None:
+        raise RecordNotFound(f"there is no record {guid!r} here{'' if row is None else ': it was purged'}")
+    return row
+
+
+def _state(tx: Transaction) -> NodeState:
+    assert tx.state is not None
+    return tx.state
+
+
+def _epoch() -> str:
+    return secrets.token_urlsafe(12)
+
+
+def _handed(row: Row) -> tuple[VersionVector, VersionVector]:
+    if row.handed is None:
+        return VersionVector(), VersionVector()
+    one, other = msgspec.msgpack.decode(row.handed, type=tuple[bytes, bytes])
+    return vector_of(one), vector_of(other)
+
+
+def _pair(one: VersionVector, other: VersionVector) -> bytes:
+    return msgspec.msgpack.encode((vector_bytes(one), vector_bytes(other)))
