@@ -7,6 +7,7 @@ Imports ``clock``, ``codec``, ``history``, ``reading`` and ``vectors``.
 from __future__ import annotations
 
 import decimal
+import itertools
 from collections.abc import Iterable, Mapping, Sequence
 
 import msgspec
@@ -25,8 +26,8 @@ Renamed = Mapping[Timestamp, Timestamp]
 def restamped(stored: Stored, base: Stored | None, clock: Clock) -> Stored:
     """What is stored, with a new stamp of ``clock`` for each that ``base`` does not cover; itself, if it covers all.
 
-    ``base`` is contained in ``stored``. Marks are left in the order of the old stamps. Linear in what is stored, times
-    the nodes in a vector; where several nodes are renamed, times the stamps that are.
+    ``base`` is contained in ``stored``. Where a run is cut in two, it has the first part: join it to the result.
+    Linear in what is stored, times the nodes in a vector; where several nodes are renamed, times the stamps that are.
     """
     known = VersionVector() if base is None else base.seen
     vectors: set[VersionVector] = {stored.seen}
@@ -73,7 +74,7 @@ def _new_stamps(
     """
     nodes = list(dict.fromkeys(stamp.node for stamp in old))
     clocks = dict.fromkeys(nodes, clock)
-    if len(nodes) > 1 and any(vector.covers(s) > vector.covers(r) for vector in vectors for r, s in zip(old, old[1:])):
+    if len(nodes) > 1 and any(v.covers(s) > v.covers(r) for v in vectors for r, s in itertools.pairwise(old)):
         clocks |= {node: Clock(clock.name, now=lambda: 0) for node in nodes[1:]}
     made: dict[Timestamp, Timestamp] = {}
     for stamp in old:

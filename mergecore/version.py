@@ -443,10 +443,10 @@ class Version(Generic[T]):
     def restamp(self, clock: Clock, base: Version[Any] | None) -> Version[T]:
         """The same history, with what nobody has yet under new stamps: of a device whose clock lied.
 
-        ``base`` is what others have of the record (``None``: nothing). All that it has not seen must be this device's
-        own, and gets stamps of ``clock``, a new incarnation, in the old order, above ``base`` and not above the old
-        ones; nothing else changes, but for who wins by time. A run of which others have the beginning ends there. The
-        result contains ``base``; it is this version, if that has all.
+        ``base`` is what others have of the record, or of the one that it was forked from (``None``: nothing). All that
+        it has not seen must be this device's own, and gets stamps of ``clock``, a new incarnation, in the old order,
+        above ``base`` and not above the old ones; nothing else changes, but for who wins by time. A run of which others
+        have the beginning ends there. The result contains ``base``; it is this version, if that has all.
 
         Where the edits are of several incarnations, and not of one line of versions, each gets an incarnation of its
         own, so that what was concurrent stays so.
@@ -457,14 +457,16 @@ class Version(Generic[T]):
         """
         if not isinstance(clock, Clock):
             raise InvalidInput(f"{clock!r} is no clock: give the device's new Clock")
-        if join(self, base) != self:
+        if base is not None and not (base.seen <= self.seen if base.id != self.id else join(self, base) == self):
             raise InvalidInput("the base has what this version has not: join them first")
         if base is not None and clock.node in base.seen:
             raise InvalidInput(f"others have stamps of {clock.node!r}: give a new Clock({clock.name!r})")
-        stored, made = self._stored, restamped(self._stored, None if base is None else base._stored, clock)
+        stored = self._stored
+        made = restamped(stored, None if base is None else base._stored, clock)
         if made is stored:
             return self
-        return join(base, Version(made._replace(marks=_live_marks(made.marks)), self._binding))
+        anew: Version[T] = Version(made, self._binding)
+        return anew if base is None or base.id != self.id else join(base, anew)
 
     # ---- what writing is made of
 

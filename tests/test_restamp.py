@@ -1,4 +1,4 @@
-"""What stores do with versions: ``tombstone``, what stays of a wiped record; ``restamp``, a lying clock's edits anew."""
+"""What stores do with versions: ``tombstone``, what stays of a wiped record; ``restamp``, a liar's edits anew."""
 
 from __future__ import annotations
 
@@ -9,11 +9,10 @@ from typing import Annotated, Any
 import msgspec
 import pytest
 from conftest import Tally
-from hypothesis import Phase, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mergecore import (
-    UNSET,
     Clock,
     InvalidInput,
     Policy,
@@ -34,7 +33,7 @@ from mergecore.history import History
 from mergecore.testing import Case
 from mergecore.testing.cases import SIZES, Tape, _Maker, strategies_in
 from mergecore.testing.joins import _HISTORY, Drawn, _Author, drawn_of
-from mergecore.values import canonical, equal
+from mergecore.values import canonical
 from mergecore.wire import plain
 
 pytestmark = pytest.mark.filterwarnings("error")
@@ -109,7 +108,7 @@ def test_a_tombstone_has_no_record(world: World) -> None:
     """A document is empty, a model its defaults; what the model requires is gone, and is not made up."""
     ann = world.clock("ann")
     t = Version.new(ann, Task("milk")).delete(ann).tombstone()
-    with pytest.raises(RecordDeleted, match="wiped.*title"):
+    with pytest.raises(RecordDeleted, match=r"wiped.*title"):
         _ = t.record
     with pytest.raises(RecordDeleted, match="wiped"):
         t.restore(ann)
@@ -186,7 +185,7 @@ def test_a_restoring_that_lost_is_wiped_and_comes_back_as_it_was(world: World) -
     t = v.tombstone()
     assert v.deleted and [m.deleted for m in t._marks] == [True]
     assert join(t, first).deleted and join(t, start).deleted
-    assert join(t, restored) == join(other, restored).__class__.decode(v.encode(), policy=Policy(deletes=delete_wins))
+    assert join(t, restored) == join(restored, t) == v
     bold = [Version.decode(x.encode(), policy=Policy(deletes=edit_wins)) for x in (t, restored, v)]
     assert join(*bold[:2]).deleted is bold[2].deleted is False and bold[0].deleted
 
@@ -230,7 +229,9 @@ def test_a_base_that_has_all_leaves_it_as_it_is(world: World) -> None:
     v = Version.new(ann, Task("milk"))
     clock = world.clock("ann")
     saved = clock.save()
-    assert v.restamp(clock, v) is v and clock.save() == saved
+    w = Version.decode(v.encode(), Task)
+    assert v.restamp(clock, v) is v and v.restamp(clock, w) is v and clock.save() == saved
+    assert v.edit(ann, title="tea").restamp(clock, v) != v
 
 
 def test_what_is_no_base_is_refused(world: World) -> None:
@@ -245,6 +246,31 @@ def test_what_is_no_base_is_refused(world: World) -> None:
         w.restamp(ann, v)
     with pytest.raises(InvalidInput, match="is no clock"):
         w.restamp("ann", v)  # type: ignore[arg-type]
+
+
+def test_a_base_must_be_held_not_only_covered(world: World) -> None:
+    """A record that was wiped and edited: what the deletion had seen is covered, and is not there."""
+    ann, ben = world.clock("ann"), world.clock("ben")
+    old = Version.new(ann, {"n": 1, "s": "x"})
+    base = old.edit(ann, s="y")
+    v = join(base.delete(ann).tombstone(), old.edit(ben, n=2))
+    assert base.seen <= v.seen
+    with pytest.raises(InvalidInput, match="join them first"):
+        v.restamp(world.clock("ben"), base)
+    assert join(v, base).restamp(world.clock("ben"), base).record == {"n": 2, "s": "y"}
+
+
+@pytest.mark.parametrize("kind", [counter, add_wins], ids=str)
+def test_a_name_used_twice_and_settled_asks_nothing_again(world: World, kind: Any) -> None:
+    """The node counted on, so what was open of it is settled; its earlier count comes back from what others have."""
+    values: list[Any] = [1, 2, 3, 4] if kind is counter else [{"a"}, {"b"}, {"c"}, {"d"}]
+    start = Version.new(world.clock("ben"), {"n": values[0]}, policy=Policy(fields={"n": kind}))
+    saved = world.clock("phone").save()
+    one, two = (Clock.load(saved, now=lambda: NOW + DAY) for _ in range(2))
+    base = join(start.edit(one, n=values[1]), start.edit(two, n=values[2]))
+    v = base.edit(one, n=values[3])
+    made = again(v.restamp(world.clock("phone"), base))
+    assert len(base.conflicts) == 1 and v.conflicts == made.conflicts == () and made.record == v.record
 
 
 def test_what_saw_a_part_still_saw_that_part(world: World) -> None:
@@ -281,6 +307,9 @@ def test_several_incarnations_of_one_line_become_one(world: World) -> None:
     made = again(v.restamp(clock, base))
     assert made.record == v.record and made.seen.keys() == {*base.seen, clock.node}
     assert made.edit(clock, votes=6, tags={"b"}).record == Task("tea", votes=6, tags={"b"})
+    counted = Version.new(one, {"n": 1}, policy=Policy(fields={"n": counter}))
+    exact = counted.edit(one, n=1.5).edit(two, n=2)
+    assert repr(exact.restamp(clock, counted).record) == repr(exact.record) == repr({"n": 2.0})
 
 
 def test_what_two_incarnations_wrote_without_each_other_stays_concurrent(world: World) -> None:
@@ -307,8 +336,7 @@ def test_a_run_that_others_have_the_beginning_of_ends_there(world: World) -> Non
     made = again(v.restamp(world.clock("phone"), base))
     assert made.record == {"s": "abc"} and [w.value for w in _writes(made, "s")] == ["a", "ab", "abc"]
     met = join(made, base.edit(ben, s="ab!"))
-    assert met == join(base.edit(ben, s="ab!"), made) or met.conflicts
-    assert join(made, base.edit(ben, s="ab\nx")).record["s"] or True
+    assert {c.value for c in met.conflicts[0].candidates} == {"abc", "ab!"} and met.conflicts[0].base == "ab"
 
 
 def test_the_same_fork_on_two_replicas_still_joins(world: World) -> None:
@@ -369,6 +397,18 @@ def crosses(v: Version[Any], base: Version[Any] | None) -> bool:
     return any(seen.covers(w.first) and not seen.covers(w.stamp) for s in histories for w in s.writes)
 
 
+def written(v: Version[Any], stamps: set[Timestamp]) -> list[str]:
+    """What some writes say, but for stamps."""
+    states = ((path, s) for path, s in v._fields.items() if isinstance(s, History))
+    said = [
+        (path, w.value, w.base, w.based, w.contested, w.commit.by, len(w.after or ()), len(w.commit.seen) > 0)
+        for path, s in states
+        for w in s.writes
+        if w.stamp in stamps
+    ]
+    return sorted(map(repr, said))
+
+
 def another(base: Version[Any], drawn: Drawn, tape: bytes) -> Version[Any]:
     """What somebody wrote who had the base alone."""
     author = _Author(Tape(tape), drawn.policy)
@@ -388,7 +428,7 @@ def test_a_renamed_history_is_the_same_history(whose: str, tally: Tally) -> None
     """Whatever was written, and whatever of it others have: nothing shows otherwise, nobody loses anything."""
     n = Counter[str]()
 
-    @settings(max_examples=200, phases=(Phase.generate,))
+    @settings(max_examples=200)
     @given(DRAWN, st.integers(0, 99), st.integers(0, 99), st.binary(min_size=60, max_size=60))
     def holds(drawn: Drawn | None, one: int, other: int, tape: bytes) -> None:
         if drawn is None:
@@ -415,6 +455,7 @@ def test_a_renamed_history_is_the_same_history(whose: str, tally: Tally) -> None
         assert base is None or join(base, made) == made == join(made, base)
         n["several nodes"] += len(names) > 1
         n["one for several"] += len(names) > 1 and len({s.node for s in new}) == 1
+        assert written(made, set(new)) == written(v, set(old))
         # what it shows
         used = strategies_in(Case(None, None, None, drawn.policy, drawn.model))
         if len(names) > 1 and "prefer" in used:
@@ -430,7 +471,7 @@ def test_a_renamed_history_is_the_same_history(whose: str, tally: Tally) -> None
             n["met, with questions"] += bool(met.conflicts or met.lost)
 
     holds()
-    for what, least in (("runs", 150), ("several nodes", 20), ("shown", 50)):
+    for what, least in (("runs", 150), ("several nodes", 3), ("shown", 50)):
         tally(f"restamp, {whose}: {what}", n[what], least, ", ".join(f"{k} {x}" for k, x in n.items()))
 
 
@@ -456,7 +497,8 @@ def test_typing_goes_on_while_others_hear_of_it(said: bool, tally: Tally) -> Non
     def holds(steps: list[str]) -> None:
         world = World()
         liar, ben_clock = world.clock("phone", DAY), world.clock("ben")
-        base = v = ben = Version.new(ben_clock, {"t": "a\n\n\n\n\nz\n", "n": 0, "s": {"x"}}, policy=policy)
+        start: dict[str, Any] = {"t": "a\n\n\n\n\nz\n", "n": 0, "s": {"x"}}
+        base = v = ben = Version.new(ben_clock, start, policy=policy)
         for i, step in enumerate(steps):
             shared = base.seen if said else None
             if step == "again":
@@ -492,5 +534,5 @@ def test_typing_goes_on_while_others_hear_of_it(said: bool, tally: Tally) -> Non
             comparable(n, "met, shown", was, met, dict(zip(old, new)))
 
     holds()
-    for what, least in (("runs", 250), ("met, shown", 100), ("a run ends", 0 if said else 20)):
+    for what, least in (("runs", 250), ("met, shown", 100), ("a run ends", 0 if said else 1)):
         tally(f"restamp, typing: {what}", n[what], least, ", ".join(f"{k} {x}" for k, x in n.items()))

@@ -16,6 +16,7 @@ from typing import Any, TypeVar
 import msgspec
 from starlette.applications import Starlette
 from starlette.concurrency import run_in_threadpool
+from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
 from starlette.middleware.gzip import GZipMiddleware
 from starlette.requests import ClientDisconnect
@@ -28,6 +29,7 @@ from mergecore import AnswerError, InvalidInput, MergeError, RecordDeleted, Vers
 
 from .errors import (
     Forbidden,
+    PeerError,
     PreconditionFailed,
     PreconditionRequired,
     RecordNotFound,
@@ -75,7 +77,9 @@ def app_of(node: SuperNode) -> Starlette:
         Route(record, web.delete, methods=["DELETE"]),
         Route(f"{record}/resolve", web.resolve, methods=["POST"]),
     ]
-    handlers: Any = {_Problem: _problem, MergeError: _named, ClientDisconnect: _gone}
+    handlers: Any = {
+        _Problem: _problem, MergeError: _named, ClientDisconnect: _gone, HTTPException: _refused, Exception: _failed,
+    }  # fmt: skip
     return Starlette(
         routes=routes, exception_handlers=handlers, lifespan=web.lifespan,
         middleware=[Middleware(GZipMiddleware, minimum_size=1000, compresslevel=1)],
@@ -112,7 +116,7 @@ class _Web:
         body = await self._body(request)
         try:
             asked = msgspec.msgpack.decode(body, type=Request)
-        except msgspec.MsgspecError as error:
+        except (msgspec.MsgspecError, ValueError) as error:
             raise _Problem(400, f"the body is no request of a node: {error}") from error
         answer = await run_in_threadpool(self.node.answer, asked, caller)
         return HTTPResponse(msgspec.msgpack.encode(answer), media_type="application/msgpack")
@@ -240,7 +244,7 @@ class _Web:
         await self._caller(request)  # nobody else makes us read
         try:
             return msgspec.json.decode(await self._body(request))
-        except msgspec.MsgspecError as error:
+        except (msgspec.MsgspecError, ValueError) as error:
             raise _Problem(400, f"the body is no JSON: {error}") from error
 
     async def _body(self, request: HTTPRequest) -> bytes:
@@ -423,7 +427,7 @@ _TITLES = {
 }  # fmt: skip
 
 _STATUS: list[tuple[type[MergeError], int]] = [
-    (Forbidden, 403), (RecordNotFound, 404), (PreconditionRequired, 428), (PreconditionFailed, 412),
+    (Forbidden, 403), (PeerError, 409), (RecordNotFound, 404), (PreconditionRequired, 428), (PreconditionFailed, 412),
     (RecordDeleted, 410), (StoreLocked, 503), (StoreError, 507), (AnswerError, 422), (InvalidInput, 422),
 ]  # fmt: skip
 
@@ -441,6 +445,16 @@ async def _named(request: HTTPRequest, error: Exception) -> HTTPResponse:
         "error": type(error).__name__,
     }
     return _json({**about, **more}, status, headers, "problem+json")
+
+
+async def _refused(request: HTTPRequest, error: Exception) -> HTTPResponse:
+    """There is no such route, or not by this method."""
+    assert isinstance(error, HTTPException)
+    return await _problem(request, _Problem(error.status_code, error.detail))
+
+
+async def _failed(request: HTTPRequest, error: Exception) -> HTTPResponse:
+    return await _problem(request, _Problem(500, "this is a bug: it is in the server's log"))
 
 
 async def _gone(request: HTTPRequest, error: Exception) -> HTTPResponse:

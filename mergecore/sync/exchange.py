@@ -102,7 +102,7 @@ def take(
 ) -> Taken:
     """Takes in what another node has sent. ``trusted``: it may hand on what others wrote, and what was purged."""
     clock = node.clock(tx)
-    rows = tx.rows(change.guid for change in changes)
+    rows = tx.rows(guid for change in changes for guid in (change.guid, change.origin) if guid is not None)
     from_back_end = peer.id == node.back_end
     alike: dict[str, tuple[Row, Version[Any]]] = {}
     merged: dict[str, tuple[Row, Version[Any]]] = {}
@@ -113,7 +113,8 @@ def take(
     for change, came in zip(changes, incoming):
         row = rows.get(change.guid)
         try:
-            action = _judged(node, clock, change, came, row, peer, trusted)
+            origin = rows.get(change.origin) if change.origin is not None and row is None else None
+            action = _judged(node, clock, change, came, row, origin, peer, trusted)
         except _No as refusal:
             held = None if row is None or refusal.why not in ("drift", "purged") else change_of(row)
             results.append(Result(change.guid, refusal.why, str(refusal), held))
@@ -154,13 +155,18 @@ class _No(Exception):
 
 
 def _judged(
-    node: Node, clock: Clock, change: Change, came: Held | InvalidInput, row: Row | None, peer: PeerRow, trusted: bool
+    node: Node,
+    clock: Clock,
+    change: Change,
+    came: Held | InvalidInput,
+    row: Row | None,
+    origin: Row | None,
+    peer: PeerRow,
+    trusted: bool,
 ) -> Action:
     """What to do with a change. Raises ``_No``."""
     if isinstance(came, InvalidInput):
         raise _No("invalid", came)
-    if peer.write is not None and change.model not in peer.write:
-        raise _No("forbidden", f"{peer.id!r} may not write {change.model!r}")
     if row is not None and row.model != change.model:
         raise _No("invalid", f"{change.guid} is a record of {row.model!r}, and not of {change.model!r}")
     stored = node.held(row)
@@ -168,21 +174,28 @@ def _judged(
         action = plan(came, stored)
     except (SchemaMismatch, InvalidInput) as error:
         raise _No("schema", error) from error
-    if action.kind == "refuse":
-        raise _No("purged", "the record was deleted and wiped, and this is an old version of it")
     if action.kind == "ignore":
         return action
+    if peer.write is not None and change.model not in peer.write:
+        raise _No("forbidden", f"{peer.id!r} may not write {change.model!r}")
+    if action.kind == "refuse":
+        raise _No("purged", "the record was deleted and wiped, and this is an old version of it")
     if isinstance(came, Purged):
         if not trusted:
             raise _No("forbidden", "only a node with the right to relay says what was purged")
         return action
-    if not trusted and (other := _foreign(peer.id, came, stored, action.held)):
+    known = node.held(origin) if origin is not None and _may_read(peer, origin.model) else stored
+    if not trusted and (other := _foreign(peer.id, came, known, action.held)):
         raise _No("not own", f"edits of {other!r} come from {peer.id!r}, which has no right to relay")
     try:
         clock.admit(came)
     except ClockDrift as error:
         raise _No("drift", error) from error
     return action
+
+
+def _may_read(peer: PeerRow, model: str) -> bool:
+    return peer.read is None or model in peer.read
 
 
 def _foreign(name: str, came: Version[Any], stored: Held | None, after: Held) -> str | None:
@@ -222,7 +235,7 @@ def purged_row(guid: str, model: str, held: Purged) -> Row:
 
 def change_of(row: Row) -> Change:
     """A row, as it travels."""
-    return Change(row.model, row.guid, row.position, row.data, row.purged)
+    return Change(row.model, row.guid, row.position, row.data, row.purged, row.origin)
 
 
 # ---------------------------------------------------------------------------------------------------- answering
@@ -234,8 +247,9 @@ def answer(node: Node, request: Request, caller: PeerRow | None) -> tuple[Respon
     Without ``caller`` it is one of this process, and trusted.
     """
     incoming = decoded(node, request.changes)
-    if caller is not None and any(isinstance(came, InvalidInput) for came in incoming):
-        raise next(came for came in incoming if isinstance(came, InvalidInput))
+    for change, came in zip(request.changes, incoming):
+        if caller is not None and isinstance(came, InvalidInput):
+            raise InvalidInput(f"{change.guid!r:.200} of {change.model!r:.200}: {came}") from came
     with node.store.transaction() as tx:
         assert tx.state is not None
         state, before = tx.state, tx.state.position
@@ -248,7 +262,11 @@ def answer(node: Node, request: Request, caller: PeerRow | None) -> tuple[Respon
             return Response(node.name, state.epoch, peer.position, restored=True), 0
         after = request.after
         if request.peer_epoch == peer.told(state.epoch) and after > state.position:
-            node.begin_anew(tx)  # this store is an old backup: the others may have what was lost
+            # this store is an old backup: the others have what it lost
+            if caller is not None and not caller.relay:
+                told = f"{peer.id!r} has had {after} positions of {node.name!r}, which has {state.position}"
+                raise PeerError(f"{told}: if it was restored from a backup, it must be told so, with restored()")
+            node.begin_anew(tx)
             peer = tx.peer(request.node) or peer
         if request.peer_epoch != peer.told(state.epoch):
             after = 0
@@ -256,7 +274,7 @@ def answer(node: Node, request: Request, caller: PeerRow | None) -> tuple[Respon
             peer.epoch, peer.acknowledged = request.epoch, 0
         peer.acknowledged = max(peer.acknowledged, after)
         caught_up = peer.acknowledged == state.position
-        limit = max(1, min(request.limit, BATCH))
+        limit = max(0, min(request.limit, BATCH))
         found = tx.changes(after, before, limit + 1, peer.read)
         trusted = caller is None or caller.relay or peer.recovering
         taken = take(node, tx, request.changes, incoming, peer, trusted=trusted)
@@ -265,10 +283,10 @@ def answer(node: Node, request: Request, caller: PeerRow | None) -> tuple[Respon
             peer.acknowledged = max(peer.acknowledged, taken.alike)
         sending = sized([change_of(row) for row in found[:limit]], BATCH_BYTES)
         if len(sending) < len(found):
-            reached, merged = sending[-1].position, []
+            reached, merged = sending[-1].position if sending else after, list[Row]()
         else:  # what came in and is held as it came is known to the caller: it goes over that
             merged = tx.changes(taken.alike, None, limit, peer.read)
-            reached = merged[-1].position if len(merged) == limit else state.position
+            reached = merged[-1].position if merged and len(merged) == limit else state.position
         sending = [*(c for c in sending if c.guid not in taken.moved), *map(change_of, merged)]
         to_back_end = request.node == node.back_end
         if sending and not node.is_back_end:
@@ -278,9 +296,9 @@ def answer(node: Node, request: Request, caller: PeerRow | None) -> tuple[Respon
         peer.last_sync = int(node.now(tx))
         peer.retired = False
         tx.save_peer(peer)
+        behind = tx.count(reached, peer.read) if reached < state.position else 0
         response = Response(
-            node.name, peer.told(state.epoch), reached, taken.results, sending, tx.count(reached, peer.read),
-            authority=node.is_back_end,
+            node.name, peer.told(state.epoch), reached, taken.results, sending, behind, authority=node.is_back_end
         )  # fmt: skip
     return response, state.position if state.position != before else 0
 
@@ -302,7 +320,10 @@ class Session:
         """What has a higher position in this node's order has changed since, and is sent next time."""
         self.report = Report()
         self.sent: set[str] = set()
+        self.again: set[str] = set()
+        """What was refused: it gets positions after ``until``, and is offered again next time."""
         self.peer: PeerRow | None = None
+        """``None`` of a stranger, who is asked for nothing but his name."""
         self.drifted: dict[str, Change | None] = {}
         """Records with stamps of the future, and what the other node has of them."""
         self.cursor = 0
@@ -317,7 +338,12 @@ class Session:
             sending, reached, request = self._request()
             self.report.round_trips += 1
             began = self.node.wall()
-            response = self.link(request)
+            try:
+                response = self.link(request)
+            except PeerError:
+                for row in sending:  # is it a row of ours that is damaged?
+                    self.node.held(row)
+                raise
             ended = self.node.wall()
             if response.restored:
                 again += 1
@@ -327,18 +353,18 @@ class Session:
                     self.node.restored()
                 self.until = self._position()
                 continue
+            strange = self.peer is None or self.peer.id != response.node
             all_sent = self._store(sending, reached, response, began, ended)
             if all_sent and self.drifted and self._rewrite():
-                self.until = self._position()
                 continue
-            if all_sent and not (response.changes or response.behind):
+            if all_sent and not (strange or response.changes or response.behind):
                 return self.report
 
     def _position(self) -> int:
         with self.node.store.transaction(write=False) as tx:
             assert tx.state is not None
             self.peer = next((p for p in tx.peers() if p.address == self.link.address), None)
-            self.cursor = self.peer.after if self.peer is not None else 0
+            self.cursor = 0 if self.peer is None else self.peer.after
             return tx.state.position
 
     def _request(self) -> tuple[list[Row], int, Request]:
@@ -355,14 +381,14 @@ class Session:
                 else:
                     state.handed = to_back_end, max(to_others, reached)
         request = Request(
-            node.name, state.epoch, state.position, peer.epoch, self.cursor, [change_of(row) for row in rows], BATCH,
-            node.wall(),
+            node.name, state.epoch, state.position, peer.epoch, self.cursor, [change_of(row) for row in rows],
+            0 if self.peer is None else BATCH, node.wall(),
         )  # fmt: skip
         return rows, reached, request
 
     def _next(self, tx: Transaction) -> tuple[list[Row], int, NodeState, PeerRow]:
         assert tx.state is not None
-        if self.peer is None:  # a stranger: first of all, who is it?
+        if self.peer is None:
             return [], 0, tx.state, PeerRow("")
         peer = tx.peer(self.peer.id) or self.peer
         return *self._unsent(tx, peer), tx.state, peer
@@ -385,8 +411,10 @@ class Session:
             assert tx.state is not None
             state = tx.state
             peer = tx.peer(response.node) or PeerRow(response.node)
-            if self.peer is not None and self.peer.id != peer.id:  # another node has this address now
-                tx.save_peer(msgspec.structs.replace(self.peer, address=""))
+            strange = self.peer is None or self.peer.id != peer.id
+            if strange:
+                if self.peer is not None:  # another node has this address now
+                    tx.save_peer(msgspec.structs.replace(self.peer, address=""))
                 sent, reached = [], 0
             self.peer, report.peer = peer, response.node
             if response.authority and node.back_end is None:
@@ -409,9 +437,15 @@ class Session:
             refused = self._count(taken, response.changes)
             if self.refused_at is None and refused:
                 self.refused_at = min(refused) - 1
-            self.cursor = response.after
-            peer.after = max(peer.after, response.after if self.refused_at is None else self.refused_at)
+            if strange and known:
+                self.cursor = peer.after
+            else:
+                self.cursor = response.after
+                peer.after = max(peer.after, response.after if self.refused_at is None else self.refused_at)
             tx.save_peer(peer)
+            if taken.alike < state.position:  # what was merged here goes back at once
+                self.until = state.position
+            tx.touch(sorted(self.again))
             all_sent = peer.acknowledged >= self.until
         if self.progress is not None:
             done = report.sent + report.received
@@ -424,13 +458,12 @@ class Session:
         by_guid = {row.guid: row for row in sent}
         now = tx.rows(by_guid)
         marked: list[Row] = []
-        again: list[str] = []
         for result in results:
             was, row = by_guid.get(result.guid), now.get(result.guid)
             if was is None or row is None or row.purged is not None:
                 continue
             if result.why:
-                again += self._refused(tx, peer, row, result)
+                self._refused(tx, peer, row, result)
                 continue
             report.sent += 1
             self.sent.add(row.guid)
@@ -442,20 +475,18 @@ class Session:
                 row.shared = (join(node.decode(row, row.shared), known) if row.shared else known).encode()
             marked.append(row)
         tx.mark(marked)
-        tx.touch(again)
 
-    def _refused(self, tx: Transaction, peer: PeerRow, row: Row, result: Result) -> list[str]:
-        """What to do about a refusal; gives the GUID if it is to be offered again."""
-        if result.why == "drift" and peer.id == self.node.back_end:
-            self.drifted[row.guid] = result.held
-            return []
+    def _refused(self, tx: Transaction, peer: PeerRow, row: Row, result: Result) -> None:
         if result.why == "purged" and result.held is not None:
             held = held_of(result.held, *self.node.binding(row.model))
             take(self.node, tx, [result.held], [held], peer, trusted=True)
             self.report.purged += 1
-            return []
-        self.report.refused.append(Refused(row.guid, row.model, result.why, result.detail, peer.id))
-        return [row.guid]
+            return
+        self.again.add(row.guid)
+        if result.why == "drift" and peer.id == self.node.back_end:
+            self.drifted[row.guid] = result.held
+        else:
+            self.report.refused.append(Refused(row.guid, row.model, result.why, result.detail, peer.id))
 
     def _count(self, taken: Taken, changes: Sequence[Change]) -> list[int]:
         """Reports what came in; gives the positions of what was refused."""
@@ -491,23 +522,37 @@ class Session:
                     continue
                 version = node.decode(row)
                 base = version if row.shared == ALL else node.decode(row, row.shared) if row.shared else None
-                there = held_of(held, *node.binding(row.model)) if held is not None else None
-                if isinstance(there, Version):
+                row.shared = None if base is None else base.encode()
+                if held is not None and isinstance(there := held_of(held, *node.binding(row.model)), Version):
                     base = there if base is None else join(base, there)
-                    version = join(version, there)
+                    version, row.shared = join(version, there), base.encode()
+                elif base is None and row.origin is not None:  # others have what the record had that it was forked from
+                    base = self._shared(tx, row.origin)
                 others = node.handed_to_others(tx, row, version)
                 accepted = VersionVector() if base is None else base.seen
-                if row.shared == ALL or guid in self.report.rewritten or not others <= accepted or _is_early(now, base):
+                known = base is not None and base.id == version.id and version.seen <= accepted
+                again = known or guid in self.report.rewritten
+                if again or not others <= accepted or _is_early(now, base):
                     self.report.waiting.append(guid)
                     continue
                 clock = clock or node.new_clock(tx)
-                row.shared, row.handed = None if base is None else base.encode(), None
+                row.handed = None
                 made.append((row, version.restamp(clock, base)))
                 self.report.rewritten.append(guid)
-            tx.touch(self.report.waiting)  # they are offered again next time
+                self.again.discard(guid)
             if clock is not None:
                 node.keep(tx, clock, made)
+                assert tx.state is not None
+                self.until = tx.state.position
+                tx.touch(sorted(self.again))
         return bool(made)
+
+    def _shared(self, tx: Transaction, guid: str) -> Version[Any] | None:
+        """What others are known to have of a record."""
+        row = tx.rows([guid]).get(guid)
+        if row is None or row.purged is not None or row.shared is None:
+            return None
+        return self.node.decode(row, row.data if row.shared == ALL else row.shared)
 
 
 def _is_early(clock: Clock, version: Version[Any] | None) -> bool:

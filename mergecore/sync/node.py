@@ -12,7 +12,8 @@ import os
 import secrets
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Self
 
 import msgspec
@@ -178,15 +179,31 @@ class Node:
 
         Raises ``InvalidInput`` for a record that the model does not take, and for a GUID that is in use.
         """
-        name = self.model_of(record) if model is None else model
+        return self.insert_all([record], model, guids=None if guid is None else [guid], by=by)[0]
+
+    def insert_all(
+        self,
+        records: Iterable[Any],
+        model: str | None = None,
+        *,
+        guids: Sequence[str] | None = None,
+        by: str | None = None,
+    ) -> list[str]:
+        """New records, all in one transaction; as ``insert``."""
+        given = list(records)
         with self.transaction() as tx:
             clock = self.clock(tx)
-            cls, policy = self.binding(name)
-            version: Version[Any] = Version.new(clock, record, cls, id=guid, by=by or self.by, policy=policy)
-            if tx.rows([version.id]):
-                raise InvalidInput(f"there is a record {version.id!r} already: leave the guid to be made")
-            self.keep(tx, clock, [(Row(version.id, name, b""), version)])
-        return version.id
+            made: list[tuple[Row, Version[Any]]] = []
+            for record, guid in zip(given, [None] * len(given) if guids is None else guids, strict=True):
+                name = self.model_of(record) if model is None else model
+                cls, policy = self.binding(name)
+                version: Version[Any] = Version.new(clock, record, cls, id=guid, by=by or self.by, policy=policy)
+                made.append((Row(version.id, name, b""), version))
+            ids = [version.id for _, version in made]
+            for id in tx.rows(ids) or [id for id, n in Counter(ids).items() if n > 1]:
+                raise InvalidInput(f"there is a record {id!r} already: leave the guid to be made")
+            self.keep(tx, clock, made)
+        return ids
 
     def edit(
         self, guid: str, changes: Mapping[Any, Any] | None = None, /, *, by: str | None = None, **fields: Any
@@ -221,8 +238,9 @@ class Node:
             before = self.decode(row)
             kept, *copies = before.fork(clock, path, by=by or self.by)
             there = tx.rows(copy.id for copy in copies)  # the same fork came from elsewhere, or was made before
-            made = [(Row(copy.id, row.model, b""), copy) for copy in copies if copy.id not in there]
-            self.keep(tx, clock, [(self.edited(tx, row, before), kept), *made])
+            made = [(Row(copy.id, row.model, b"", origin=guid), copy) for copy in copies if copy.id not in there]
+            # the copies travel first: while the original has what is in them, anybody can see that it is so
+            self.keep(tx, clock, [*made, (self.edited(tx, row, before), kept)])
         return [copy.id for copy in copies]
 
     # ---- the others

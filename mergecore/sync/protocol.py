@@ -28,6 +28,8 @@ class Change(msgspec.Struct, array_like=True):
     data: bytes
     purged: bytes | None = None
     """Of a purged record: the vector of all that was wiped; ``data`` is its tombstone then."""
+    origin: str | None = None
+    """The GUID of the record that this one was forked from, which shows that what is in it is no invention."""
 
 
 class Result(msgspec.Struct, array_like=True):
@@ -99,7 +101,7 @@ def vector_of(data: bytes) -> VersionVector:
     """The version vector of these bytes. Raises ``InvalidInput``."""
     try:
         return VersionVector([Timestamp.parse(text) for text in msgspec.msgpack.decode(data, type=list[str])])
-    except msgspec.MsgspecError as error:
+    except (msgspec.MsgspecError, ValueError) as error:
         raise InvalidInput(f"these bytes are no version vector: {error}") from None
 
 

@@ -104,6 +104,8 @@ class Row(msgspec.Struct):
     """What was handed out of it before the last edit."""
     purged: bytes | None = None
     """Of a purged record, the vector of all that was wiped."""
+    origin: str | None = None
+    """The GUID of the record that this one was forked from here."""
 
 
 class Base(msgspec.Struct):
@@ -506,7 +508,8 @@ class SQLTransaction:
         held: dict[str, Any] = {}
         for model, guids in by_model.items():
             table = self._table(model)[0]
-            columns = (table.c.guid, table.c._version, table.c.is_synchronized, table.c._shared, table.c._handed)
+            known = (table.c.is_synchronized, table.c._shared, table.c._handed, table.c._origin)
+            columns = (table.c.guid, table.c._version, *known)
             for start in range(0, len(guids), _AT_ONCE):
                 chosen = sa.select(*columns).where(table.c.guid.in_(guids[start : start + _AT_ONCE]))
                 held |= {row[0]: row for row in self._connection.execute(chosen)}
@@ -519,7 +522,20 @@ class SQLTransaction:
             elif (row := held.get(entry.guid)) is None or row[1] is None:
                 raise StoreCorrupt(f"{entry.guid} of {entry.model!r} is in the index, and its version is not there")
             else:
-                found.append(Row(entry.guid, entry.model, row[1], entry.position, bool(row[2]), row[3], row[4]))
+                synchronized, shared, handed, origin = row[2:]
+                found.append(
+                    Row(
+                        entry.guid,
+                        entry.model,
+                        row[1],
+                        entry.position,
+                        bool(synchronized),
+                        shared,
+                        handed,
+                        None,
+                        origin,
+                    )
+                )
         return found
 
     def _index(self, rows: Sequence[Row]) -> None:
@@ -540,7 +556,7 @@ class SQLTransaction:
             "guid": row.guid, "is_deleted": version.deleted, "is_synchronized": row.synchronized, **columns,
             "date_created": utc(version.created.datetime), "date_updated": utc(version.updated.datetime),
             "_conflicts": len(version.conflicts), "_lost": len(version.lost), "_version": row.data,
-            "_shared": row.shared, "_handed": row.handed,
+            "_shared": row.shared, "_handed": row.handed, "_origin": row.origin,
         }  # fmt: skip
 
     def _upsert(self, table: sa.Table, rows: Sequence[Mapping[str, Any]]) -> None:
@@ -577,7 +593,7 @@ class SQLTransaction:
             sa.Column("date_updated", sa.DateTime), sa.Column("is_deleted", sa.Boolean),
             sa.Column("is_synchronized", sa.Boolean), *(sa.Column(p.name, p.type) for p in shown),
             sa.Column("_conflicts", sa.Integer), sa.Column("_lost", sa.Integer), sa.Column("_version", sa.LargeBinary),
-            sa.Column("_shared", sa.LargeBinary), sa.Column("_handed", sa.LargeBinary),
+            sa.Column("_shared", sa.LargeBinary), sa.Column("_handed", sa.LargeBinary), sa.Column("_origin", sa.Text),
         )  # fmt: skip
         inspector = sa.inspect(self._connection)
         if not inspector.has_table(model):
@@ -615,7 +631,7 @@ def _json(value: Any) -> str:
 def _unpacked(data: bytes, kind: Any, what: str) -> Any:
     try:
         return msgspec.msgpack.decode(data, type=kind)
-    except (msgspec.MsgspecError, TypeError) as error:
+    except (msgspec.MsgspecError, TypeError, ValueError) as error:
         raise StoreCorrupt(f"what the store has of {what} cannot be read: {error}") from None
 
 

@@ -131,10 +131,11 @@ class SuperNode(Node):
 
     def behind(self, ids: Iterable[str]) -> dict[str, int]:
         """Of these nodes those that have not all of what they may read, and the newest position of that."""
-        with self.store.transaction(write=False) as tx:
-            newest, peers = tx.newest(), tx.peers()
-        found: dict[str, int] = {}
         wanted = set(ids)
+        with self.store.transaction(write=False) as tx:
+            newest = tx.newest()
+            peers = tx.peers() if len(wanted) > 10 else list(filter(None, map(tx.peer, wanted)))
+        found: dict[str, int] = {}
         for peer in peers:
             position = max((n for m, n in newest.items() if peer.read is None or m in peer.read), default=0)
             if peer.id in wanted and not peer.revoked and position > peer.acknowledged:
