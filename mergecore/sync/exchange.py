@@ -261,15 +261,14 @@ def answer(node: Node, request: Request, caller: PeerRow | None) -> tuple[Respon
         if peer.epoch == request.epoch and request.position < peer.position:
             return Response(node.name, state.epoch, peer.position, restored=True), 0
         after = request.after
-        if request.peer_epoch == peer.told(state.epoch) and after > state.position:
-            # this store is an old backup: the others have what it lost
+        as_told = request.peer_epoch == state.epoch and request.granted == peer.grants
+        if as_told and after > state.position:  # this store is an old backup: the others have what it lost
             if caller is not None and not caller.relay:
                 told = f"{peer.id!r} has had {after} positions of {node.name!r}, which has {state.position}"
                 raise PeerError(f"{told}: if it was restored from a backup, it must be told so, with restored()")
             node.begin_anew(tx)
-            peer = tx.peer(request.node) or peer
-        if request.peer_epoch != peer.told(state.epoch):
-            after = 0
+            peer, as_told = tx.peer(request.node) or peer, False
+        after = after if as_told else 0
         if peer.epoch != request.epoch:
             peer.epoch, peer.acknowledged = request.epoch, 0
         peer.acknowledged = max(peer.acknowledged, after)
@@ -278,7 +277,7 @@ def answer(node: Node, request: Request, caller: PeerRow | None) -> tuple[Respon
         found = tx.changes(after, before, limit + 1, peer.read)
         trusted = caller is None or caller.relay or peer.recovering
         taken = take(node, tx, request.changes, incoming, peer, trusted=trusted)
-        peer.recovering = peer.recovering and (bool(request.changes) or request.peer_epoch != peer.told(state.epoch))
+        peer.recovering = peer.recovering and (bool(request.changes) or not as_told)
         if caught_up:
             peer.acknowledged = max(peer.acknowledged, taken.alike)
         sending = sized([change_of(row) for row in found[:limit]], BATCH_BYTES)
@@ -298,7 +297,8 @@ def answer(node: Node, request: Request, caller: PeerRow | None) -> tuple[Respon
         tx.save_peer(peer)
         behind = tx.count(reached, peer.read) if reached < state.position else 0
         response = Response(
-            node.name, peer.told(state.epoch), reached, taken.results, sending, behind, authority=node.is_back_end
+            node.name, state.epoch, reached, taken.results, sending, behind,
+            grants=peer.grants, authority=node.is_back_end,
         )  # fmt: skip
     return response, state.position if state.position != before else 0
 
@@ -381,8 +381,8 @@ class Session:
                 else:
                     state.handed = to_back_end, max(to_others, reached)
         request = Request(
-            node.name, state.epoch, state.position, peer.epoch, self.cursor, [change_of(row) for row in rows],
-            0 if self.peer is None else BATCH, node.wall(),
+            node.name, state.epoch, state.position, peer.epoch, peer.granted, self.cursor,
+            [change_of(row) for row in rows], 0 if self.peer is None else BATCH, node.wall(),
         )  # fmt: skip
         return rows, reached, request
 
@@ -423,10 +423,13 @@ class Session:
                 state.offset = ((response.received - began) + (response.answered - ended)) // 2
             report.offset = state.offset
             known = peer.epoch == response.epoch
+            as_told = known and peer.granted == response.grants
+            if not as_told:
+                peer.granted, peer.after = response.grants, 0
             if not known:
                 if peer.epoch:
                     peer.acknowledged, sent, reached = 0, [], 0  # it has lost what it had: all is sent again
-                peer.epoch, peer.after = response.epoch, 0
+                peer.epoch = response.epoch
             peer.address, peer.last_sync, peer.retired = self.link.address, int(node.now(tx)), False
             self._acknowledged(tx, peer, sent, response.results)
             peer.acknowledged = max(peer.acknowledged, reached)
@@ -437,7 +440,7 @@ class Session:
             refused = self._count(taken, response.changes)
             if self.refused_at is None and refused:
                 self.refused_at = min(refused) - 1
-            if strange and known:
+            if strange and as_told:
                 self.cursor = peer.after
             else:
                 self.cursor = response.after

@@ -52,6 +52,8 @@ class Request(msgspec.Struct):
     """The highest of its own receive order."""
     peer_epoch: str = ""
     """Of the called node's store, as the caller knows it."""
+    granted: int = 0
+    """And how often the caller's rights there were changed: after that it must ask for everything again."""
     after: int = 0
     """The position in the called node's receive order up to which the caller has stored everything; 0 when new."""
     changes: list[Change] = []
@@ -75,6 +77,8 @@ class Response(msgspec.Struct):
     """So many records are still to come."""
     restored: bool = False
     """The caller's store has less than it had told before: nothing of the request was done."""
+    grants: int = 0
+    """How often the caller's rights were changed."""
     authority: bool = False
     """Whether the caller should take its time from here, and what is stored here for synchronized."""
     received: int = 0

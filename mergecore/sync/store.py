@@ -82,11 +82,9 @@ class PeerRow(msgspec.Struct):
     recovering: bool = False
     """Whether it may hand on what others wrote, since this store has lost it, until it has handed on all."""
     grants: int = 0
-    """How often its rights were changed."""
-
-    def told(self, epoch: str) -> str:
-        """This node's epoch, as the peer is told it: with other rights it must ask for everything again."""
-        return f"{epoch}.{self.grants}"
+    """How often its rights were changed here."""
+    granted: int = 0
+    """And ours there."""
 
 
 class Row(msgspec.Struct):
