@@ -28,8 +28,7 @@ from mergecore import (
     keep_both,
     text,
 )
-from mergecore.codec import _stamps
-from mergecore.history import History
+from mergecore.history import History, ORSet
 from mergecore.testing import Case
 from mergecore.testing.cases import SIZES, Tape, _Maker, strategies_in
 from mergecore.testing.joins import _HISTORY, Drawn, _Author, drawn_of
@@ -68,8 +67,17 @@ def world() -> World:
 
 
 def stamps_in(v: Version[Any]) -> set[Timestamp]:
-    """All that its bytes speak of."""
-    return {v.created, *_stamps(v._stored, {})}
+    """All that it speaks of."""
+    commits = [mark.commit for mark in v._marks]
+    found = [v.created, *v.seen.values()]
+    for state in v._fields.values():
+        found += state.stamps()
+        if isinstance(state, History):
+            commits += [w.commit for w in state.writes]
+            found += [s for w in state.writes for s in (w.first, *(w.after or ()))]
+        elif isinstance(state, ORSet):
+            found += [dot.stamp for _, dots in state.elements.values() for dot in dots]
+    return {*found, *(s for c in commits for s in (c.stamp, *c.seen.values()))}
 
 
 def beyond(v: Version[Any], base: Version[Any] | None) -> list[Timestamp]:
@@ -80,7 +88,9 @@ def beyond(v: Version[Any], base: Version[Any] | None) -> list[Timestamp]:
 
 def again(v: Version[Any]) -> Version[Any]:
     """The same, through bytes."""
-    decoded = Version.decode(v.encode(), v._binding.model, v._binding.policy)
+    data = v.encode()
+    assert all(s.node.encode() in data for s in stamps_in(v))
+    decoded = Version.decode(data, v._binding.model, v._binding.policy)
     assert decoded == v
     return decoded
 
@@ -221,6 +231,7 @@ def test_the_whole_record_is_written_anew(world: World) -> None:
     assert made.id == v.id and made.record == v.record and made.seen.keys() == {clock.node}
     assert made.created in stamps_in(made) - stamps_in(v) and not stamps_in(made) & stamps_in(v)
     assert made.created < made.stamps["votes"] == made.updated
+    assert liar.node.encode() in v.encode() and liar.node.encode() not in made.encode()
 
 
 def test_a_base_that_has_all_leaves_it_as_it_is(world: World) -> None:
@@ -350,6 +361,20 @@ def test_the_same_fork_on_two_replicas_still_joins(world: World) -> None:
     assert made.id == copy.id and made.record == copy.record and not stamps_in(made) & stamps_in(copy)
     assert join(made, v.fork(ben, "a")[1]).record == copy.record
     assert kept.restamp(world.clock("phone"), others).record == kept.record
+
+
+def test_a_copy_is_renamed_against_what_others_have_of_its_origin(world: World) -> None:
+    """What is theirs in a copy stays theirs: the same fork over there counts nothing twice."""
+    liar, ben = world.clock("phone", DAY), world.clock("ben")
+    policy = Policy(default=keep_both, fields={"n": counter, "s": add_wins})
+    start = Version.new(ben, {"a": 0, "n": 1, "s": {"x"}}, policy=policy)
+    origin = join(start.edit(liar, a=1, n=3), start.edit(ben, a=2, n=11))
+    copy = origin.fork(liar, "a")[1]
+    mine = copy.edit(liar, n=14, s={"y"})
+    made = again(mine.restamp(world.clock("phone"), origin))
+    assert made.id == copy.id and made.record == mine.record and not stamps_in(made) & set(beyond(mine, origin))
+    met = join(made, origin.fork(ben, "a")[1].edit(ben, n=113))
+    assert met.record == {"a": copy.record["a"], "n": 114, "s": {"y"}} and met.conflicts == ()
 
 
 # ------------------------------------------------------------------------------------------------ any history

@@ -7,6 +7,7 @@ beside it has it.
 from __future__ import annotations
 
 import datetime as dt
+import json
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
@@ -40,12 +41,16 @@ def projections(model: Any) -> list[Projection]:
     """
     if not isinstance(model, type):
         return [Projection("record", _JSON, lambda record: as_json(record))]
-    found = []
+    found: list[Projection] = []
     for field in inspect.type_info(model).fields:  # type: ignore[attr-defined]
         name = field.encode_name
         if name.lower() in FIVE or name.startswith("_"):
             what = "one of the five fields" if name.lower() in FIVE else "a column of the store's own"
             raise InvalidInput(f"{model.__name__} has a field {name!r}, which is {what}: rename it", (name,))
+        if twin := next((p.name for p in found if p.name.lower() == name.lower()), None):
+            raise InvalidInput(
+                f"{model.__name__} has fields {twin!r} and {name!r}, one column to SQL: rename one", (name,)
+            )
         kind, fits = _column(field.type)
         found.append(Projection(name, kind, _reader(name, fits)))
     return found
@@ -58,7 +63,10 @@ def plain(record: Any) -> Any:
 
 def as_json(value: Any) -> Any:
     """What a JSON column can hold of a value."""
-    return msgspec.json.decode(_storable(msgspec.json.encode(value, enc_hook=str, order="sorted").decode()))
+    try:
+        return msgspec.json.decode(msgspec.json.encode(value, enc_hook=str, order="sorted"))
+    except UnicodeEncodeError:  # a lone surrogate somewhere
+        return json.loads(_storable(json.dumps(value, default=str, ensure_ascii=False)))
 
 
 def utc(moment: dt.datetime) -> dt.datetime:

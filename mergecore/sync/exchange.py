@@ -107,6 +107,7 @@ def take(
     alike: dict[str, tuple[Row, Version[Any]]] = {}
     merged: dict[str, tuple[Row, Version[Any]]] = {}
     gone: dict[str, Row] = {}
+    united: dict[str, Row] = {}
     known: dict[str, Row] = {}
     results: list[Result] = []
     actions: list[Action | None] = []
@@ -122,11 +123,12 @@ def take(
             continue
         results.append(Result(change.guid))
         actions.append(action)
-        for waiting in (alike, merged, gone, known):
+        for waiting in (alike, merged, gone, united, known):
             waiting.pop(change.guid, None)  # it came twice
         if isinstance(action.held, Purged):
             if action.kind == "purge":
-                rows[change.guid] = gone[change.guid] = purged_row(change.guid, change.model, action.held)
+                wiped = rows[change.guid] = purged_row(change.guid, change.model, action.held)
+                (gone if action.held == came else united)[change.guid] = wiped
             continue
         assert not isinstance(came, InvalidInput)
         whole = action.held is came or action.held == came
@@ -143,7 +145,8 @@ def take(
     assert tx.state is not None
     position = tx.state.position
     tx.save(list(merged.values()))
-    return Taken(results, actions, position, frozenset((*gone, *alike, *merged)))
+    tx.purge(list(united.values()))
+    return Taken(results, actions, position, frozenset((*gone, *united, *alike, *merged)))
 
 
 class _No(Exception):

@@ -570,7 +570,7 @@ class SQLTransaction:
 
     def _exists(self, model: str) -> bool:
         known = model in self._made or model in self._store.tables
-        return known or sa.inspect(self._connection).has_table(model)
+        return known or model in sa.inspect(self._connection).get_table_names()
 
     def _table(self, model: str) -> tuple[sa.Table, list[Projection]]:
         found = self._made.get(model) or self._store.tables.get(model)
@@ -594,7 +594,10 @@ class SQLTransaction:
             sa.Column("_shared", sa.LargeBinary), sa.Column("_handed", sa.LargeBinary), sa.Column("_origin", sa.Text),
         )  # fmt: skip
         inspector = sa.inspect(self._connection)
-        if not inspector.has_table(model):
+        names = inspector.get_table_names()
+        if twin := next((name for name in names if name.lower() == model.lower() and name != model), None):
+            raise InvalidInput(f"the model {model!r} and the table {twin!r} are one table to SQL: rename one")
+        if model not in names:
             table.create(self._connection)
             return (table, shown), False
         there = {column["name"]: column["type"] for column in inspector.get_columns(model)}

@@ -215,7 +215,8 @@ def _settled(v: Version[Any], clock: Clock, tape: Tape) -> Version[Any]:
     try:
         return v.resolve(clock, answers)
     except AnswerError as error:
-        assert "does not take" in str(error), error  # noqa: PT017 - an invariant
+        invariant = any(c.reason == "invariant" for c in asked)  # a counter below its bounds offers the broken sum
+        assert invariant or "does not take" in str(error), error  # noqa: PT017
         return v
 
 
