@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import dataclasses
 import zlib
 from collections.abc import AsyncIterator, Callable, Mapping
 from importlib.metadata import version
@@ -39,7 +38,7 @@ from .errors import (
 from .openapi import described
 from .protocol import Request
 from .store import PeerRow
-from .supernode import Answer, SuperNode, conflict_json, lost_json
+from .supernode import Answer, SuperNode, attributes, conflict_json, lost_json
 
 __all__ = ["app_of"]
 
@@ -116,7 +115,7 @@ class _Web:
         body = await self._body(request)
         try:
             asked = msgspec.msgpack.decode(body, type=Request)
-        except (msgspec.MsgspecError, ValueError) as error:
+        except (msgspec.MsgspecError, ValueError, RecursionError) as error:
             raise _Problem(400, f"the body is no request of a node: {error}") from error
         answer = await run_in_threadpool(self.node.answer, asked, caller)
         return HTTPResponse(msgspec.msgpack.encode(answer), media_type="application/msgpack")
@@ -244,7 +243,7 @@ class _Web:
         await self._caller(request)  # nobody else makes us read
         try:
             return msgspec.json.decode(await self._body(request))
-        except (msgspec.MsgspecError, ValueError) as error:
+        except (msgspec.MsgspecError, ValueError, RecursionError) as error:
             raise _Problem(400, f"the body is no JSON: {error}") from error
 
     async def _body(self, request: HTTPRequest) -> bytes:
@@ -372,21 +371,19 @@ def _patched(record: Any, patch: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _patch(target: dict[str, Any], record: Any, patch: Mapping[str, Any]) -> None:
-    names = _attributes(record)
+    names = attributes(record)
     for key, value in patch.items():
         if value is None and key not in names:
             target.pop(key, None)
-        elif isinstance(value, Mapping) and isinstance(target.get(key), dict):
-            below = getattr(record, names[key], None) if key in names else record.get(key)
+        elif isinstance(value, Mapping):
+            there = target.get(key)
+            below = getattr(record, names[key], None) if key in names else None
+            if isinstance(record, Mapping):
+                below = record.get(key)
+            target[key] = dict(there) if isinstance(there, dict) else {}
             _patch(target[key], below, value)
         else:
             target[key] = value
-
-
-def _attributes(record: Any) -> dict[str, str]:
-    if isinstance(record, msgspec.Struct):
-        return {f.encode_name: f.name for f in msgspec.structs.fields(record)}
-    return {f.name: f.name for f in dataclasses.fields(record)} if dataclasses.is_dataclass(record) else {}
 
 
 def _answers(base: Version[Any], data: Mapping[str, Any]) -> dict[Any, Any]:

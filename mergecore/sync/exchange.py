@@ -7,7 +7,7 @@ so that a broken exchange goes on where it ended; and what comes twice changes n
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import msgspec
@@ -15,7 +15,7 @@ import msgspec
 from mergecore import Clock, ClockDrift, InvalidInput, SchemaMismatch, Version, VersionVector, join
 
 from .errors import Forbidden, PeerError
-from .plan import Action, Held, Purged, plan
+from .plan import Action, Held, Kind, Purged, plan
 from .protocol import Change, Link, Request, Response, Result, Why, held_of, sized, vector_bytes
 from .store import ALL, NodeState, PeerRow, Row, Transaction
 
@@ -28,6 +28,8 @@ BATCH = 1000
 """So many records travel at once, at most."""
 BATCH_BYTES = 4 << 20
 """And so many bytes."""
+CHUNK = 100
+"""So many records are decoded at a time."""
 
 
 class Refused(msgspec.Struct, frozen=True):
@@ -68,85 +70,159 @@ class Report(msgspec.Struct):
 # ---------------------------------------------------------------------------------------------------- taking in
 
 
+class Outcome(NamedTuple):
+    """What became of one change that came in."""
+
+    result: Result
+    kind: Kind | None = None
+    """``None`` of what was refused."""
+    is_open: bool = False
+    """Whether something is open in what is held now."""
+
+
 class Taken(NamedTuple):
     """What became of changes that came in."""
 
-    results: list[Result]
-    actions: list[Action | None]
-    """``None`` of what was refused."""
+    outcomes: list[Outcome]
     alike: int
     """The position up to which what is held is what came in; what had to be merged stands after it."""
     moved: frozenset[str]
     """The GUIDs of what has another position now."""
 
 
-def decoded(node: Node, changes: Sequence[Change]) -> list[Held | InvalidInput]:
-    """What changes carry, or what is wrong with their bytes."""
-    found: list[Held | InvalidInput] = []
-    for change in changes:
-        try:
-            found.append(held_of(change, *node.binding(change.model)))
-        except InvalidInput as error:
-            found.append(error)
-    return found
-
-
 def take(
-    node: Node,
-    tx: Transaction,
-    changes: Sequence[Change],
-    incoming: Sequence[Held | InvalidInput],
-    peer: PeerRow,
-    *,
-    trusted: bool,
+    node: Node, tx: Transaction, changes: Sequence[Change], peer: PeerRow, *, trusted: bool, strict: bool = False
 ) -> Taken:
-    """Takes in what another node has sent. ``trusted``: it may hand on what others wrote, and what was purged."""
-    clock = node.clock(tx)
-    rows = tx.rows(guid for change in changes for guid in (change.guid, change.origin) if guid is not None)
-    from_back_end = peer.id == node.back_end
-    alike: dict[str, tuple[Row, Version[Any]]] = {}
-    merged: dict[str, tuple[Row, Version[Any]]] = {}
-    gone: dict[str, Row] = {}
-    united: dict[str, Row] = {}
-    known: dict[str, Row] = {}
-    results: list[Result] = []
-    actions: list[Action | None] = []
-    for change, came in zip(changes, incoming):
-        row = rows.get(change.guid)
-        try:
-            origin = rows.get(change.origin) if change.origin is not None and row is None else None
-            action = _judged(node, clock, change, came, row, origin, peer, trusted)
-        except _No as refusal:
-            held = None if row is None or refusal.why not in ("drift", "purged") else change_of(row)
-            results.append(Result(change.guid, refusal.why, str(refusal), held))
-            actions.append(None)
-            continue
-        results.append(Result(change.guid))
-        actions.append(action)
-        for waiting in (alike, merged, gone, united, known):
-            waiting.pop(change.guid, None)  # it came twice
-        if isinstance(action.held, Purged):
-            if action.kind == "purge":
-                wiped = rows[change.guid] = purged_row(change.guid, change.model, action.held)
-                (gone if action.held == came else united)[change.guid] = wiped
-            continue
-        assert not isinstance(came, InvalidInput)
-        whole = action.held is came or action.held == came
-        after = _row_after(node, row, change, came, action.held, whole, from_back_end)
-        if action.kind == "ignore":
-            if row is not None and (after.shared, after.synchronized) != (row.shared, row.synchronized):
+    """Takes in what another node has sent.
+
+    ``trusted``: it may hand on what others wrote, and what was purged. ``strict``: bytes of no version raise
+    ``InvalidInput``, and nothing is taken in.
+    """
+    intake = _Intake(node, tx, peer, trusted, strict)
+    for start in range(0, len(changes), CHUNK):  # few at a time: what is decoded is not held for long
+        intake.take(changes[start : start + CHUNK])
+    return intake.end()
+
+
+class _Intake:
+    """What comes in, within one transaction."""
+
+    def __init__(self, node: Node, tx: Transaction, peer: PeerRow, trusted: bool, strict: bool) -> None:
+        self.node, self.tx, self.peer, self.trusted, self.strict = node, tx, peer, trusted, strict
+        self.clock = node.clock(tx)
+        self.outcomes: list[Outcome] = []
+        self.moved: set[str] = set()
+        self.merged: dict[str, tuple[Row, Held]] = {}
+        """What is otherwise than it came in: it is stored last, to be sent back."""
+
+    def take(self, changes: Sequence[Change]) -> None:
+        """Stores what is held as it came in."""
+        tx = self.tx
+        rows = tx.rows(guid for change in changes for guid in (change.guid, change.origin) if guid is not None)
+        rows |= {change.guid: self.merged[change.guid][0] for change in changes if change.guid in self.merged}
+        alike: dict[str, tuple[Row, Held]] = {}
+        known: dict[str, Row] = {}
+        for change in changes:
+            row = rows.get(change.guid)
+            try:
+                came = self.decoded(change)
+                action = self.judged(change, came, row, rows)
+            except _No as refusal:
+                told = row is not None and refusal.why in ("drift", "purged") and _may_read(self.peer, row.model)
+                held = change_of(row) if row is not None and told else None
+                self.outcomes.append(Outcome(Result(change.guid, refusal.why, str(refusal), held)))
+                continue
+            is_open = action.version is not None and bool(action.version.conflicts)
+            self.outcomes.append(Outcome(Result(change.guid), action.kind, is_open))
+            if action.kind == "ignore" and (row is None or row.purged is not None):
+                continue
+            after = self.row_after(change, came, action.held, row)
+            if action.kind != "ignore":
+                for earlier in (alike, self.merged, known):
+                    earlier.pop(change.guid, None)  # it came twice
+                rows[change.guid] = after
+                as_it_came = (after.data, after.purged) == (change.data, change.purged)
+                (alike if as_it_came else self.merged)[change.guid] = after, action.held
+                self.moved.add(change.guid)
+            elif row is not None and (after.shared, after.synchronized) != (row.shared, row.synchronized):
                 rows[change.guid] = known[change.guid] = after
-            continue
-        rows[change.guid] = after
-        (alike if whole else merged)[change.guid] = after, action.held
-    tx.mark(list(known.values()))
-    tx.purge(list(gone.values()))
-    tx.save(list(alike.values()))
-    assert tx.state is not None
-    position = tx.state.position
-    tx.save(list(merged.values()))
-    tx.purge(list(united.values()))
-    return Taken(results, actions, position, frozenset((*gone, *united, *alike, *merged)))
+        tx.mark(list(known.values()))
+        _keep(tx, alike.values())
+
+    def end(self) -> Taken:
+        """Stores what had to be merged."""
+        position = _state(self.tx).position
+        _keep(self.tx, self.merged.values())
+        return Taken(self.outcomes, position, frozenset(self.moved))
+
+    def decoded(self, change: Change) -> Held:
+        """What a change carries. Raises ``_No``, or, if it is strict, ``InvalidInput``."""
+        try:
+            return held_of(change, *self.node.binding(change.model))
+        except InvalidInput as error:
+            if self.strict:
+                raise InvalidInput(f"{change.guid!r:.200} of {change.model!r:.200}: {error}") from error
+            raise _No("invalid", error) from error
+
+    def judged(self, change: Change, came: Held, row: Row | None, rows: Mapping[str, Row]) -> Action:
+        """What to do with a change. Raises ``_No``."""
+        node, peer = self.node, self.peer
+        if row is not None and row.model != change.model:
+            raise _No("invalid", f"{change.guid} is a record of another model here, and not of {change.model!r}")
+        stored = node.held(row)
+        try:
+            action = plan(came, stored)
+        except (SchemaMismatch, InvalidInput) as error:
+            raise _No("schema", error) from error
+        if action.kind == "ignore":
+            return action
+        if peer.write is not None and change.model not in peer.write:
+            raise _No("forbidden", f"{peer.id!r} may not write {change.model!r}")
+        if action.kind == "refuse":
+            raise _No("purged", "the record was deleted and wiped, and this is an old version of it")
+        if isinstance(came, Purged):
+            if not self.trusted:
+                raise _No("forbidden", "only a node with the right to relay says what was purged")
+            return action
+        if not self.trusted:
+            origin = rows.get(change.origin) if change.origin is not None and row is None else None
+            known = node.held(origin) if origin is not None and _may_read(peer, origin.model) else stored
+            if other := _foreign(peer.id, came, known, action.held):
+                raise _No("not own", f"edits of {other!r} come from {peer.id!r}, which has no right to relay")
+        try:
+            self.clock.admit(came)
+        except ClockDrift as error:
+            raise _No("drift", error) from error
+        return action
+
+    def row_after(self, change: Change, came: Held, held: Held, row: Row | None) -> Row:
+        """A record's row after something came in: what of it others have, and whether the back-end has it all."""
+        node = self.node
+        if isinstance(held, Purged):
+            return purged_row(change.guid, change.model, held)
+        whole = held is came or held == came
+        after = Row(change.guid, change.model, change.data if whole else held.encode())
+        after.synchronized = node.is_back_end or (whole and self.peer.id == node.back_end)
+        if row is not None:
+            after.position, after.origin = row.position, row.origin
+            after.synchronized = after.synchronized or (row.synchronized and row.data == after.data)
+        if row is None or whole or node.is_back_end or row.shared == ALL:
+            after.shared = ALL
+            return after
+        after.shared, after.handed = row.shared, node.handed_note(self.tx, row)
+        if isinstance(came, Version):
+            known = came if row.shared is None else join(node.decode(row, row.shared), came)
+            after.shared = known.encode()
+            if after.shared == after.data:
+                after.shared, after.handed = ALL, None
+        return after
+
+
+def _keep(tx: Transaction, rows: Iterable[tuple[Row, Held]]) -> None:
+    """Stores records, and what is left of purged ones."""
+    kept = list(rows)
+    tx.purge([row for row, held in kept if isinstance(held, Purged)])
+    tx.save([(row, held) for row, held in kept if isinstance(held, Version)])
 
 
 class _No(Exception):
@@ -155,46 +231,6 @@ class _No(Exception):
     def __init__(self, why: Why, detail: object) -> None:
         super().__init__(str(detail))
         self.why: Why = why
-
-
-def _judged(
-    node: Node,
-    clock: Clock,
-    change: Change,
-    came: Held | InvalidInput,
-    row: Row | None,
-    origin: Row | None,
-    peer: PeerRow,
-    trusted: bool,
-) -> Action:
-    """What to do with a change. Raises ``_No``."""
-    if isinstance(came, InvalidInput):
-        raise _No("invalid", came)
-    if row is not None and row.model != change.model:
-        raise _No("invalid", f"{change.guid} is a record of {row.model!r}, and not of {change.model!r}")
-    stored = node.held(row)
-    try:
-        action = plan(came, stored)
-    except (SchemaMismatch, InvalidInput) as error:
-        raise _No("schema", error) from error
-    if action.kind == "ignore":
-        return action
-    if peer.write is not None and change.model not in peer.write:
-        raise _No("forbidden", f"{peer.id!r} may not write {change.model!r}")
-    if action.kind == "refuse":
-        raise _No("purged", "the record was deleted and wiped, and this is an old version of it")
-    if isinstance(came, Purged):
-        if not trusted:
-            raise _No("forbidden", "only a node with the right to relay says what was purged")
-        return action
-    known = node.held(origin) if origin is not None and _may_read(peer, origin.model) else stored
-    if not trusted and (other := _foreign(peer.id, came, known, action.held)):
-        raise _No("not own", f"edits of {other!r} come from {peer.id!r}, which has no right to relay")
-    try:
-        clock.admit(came)
-    except ClockDrift as error:
-        raise _No("drift", error) from error
-    return action
 
 
 def _may_read(peer: PeerRow, model: str) -> bool:
@@ -208,26 +244,6 @@ def _foreign(name: str, came: Version[Any], stored: Held | None, after: Held) ->
     else:
         authors = frozenset(s.node for s in came.seen.values() if stored is None or not stored.seen.covers(s))
     return next((node for node in sorted(authors) if node.partition("~")[0] != name), None)
-
-
-def _row_after(
-    node: Node, row: Row | None, change: Change, came: Held, held: Version[Any], whole: bool, from_back_end: bool
-) -> Row:
-    """A record's row after something came in: what of it others have, and whether the back-end has it all."""
-    after = Row(change.guid, change.model, change.data if whole else held.encode())
-    after.position = row.position if row is not None else 0
-    after.synchronized = node.is_back_end or (whole and from_back_end)
-    if whole or node.is_back_end or (row is not None and row.shared == ALL):
-        after.shared = ALL
-    elif isinstance(came, Version):
-        known = came if row is None or row.shared is None else join(node.decode(row, row.shared), came)
-        data = known.encode()
-        after.shared = ALL if data == after.data else data
-    if row is not None:
-        if held is not came and row.data == after.data:
-            after.synchronized = after.synchronized or row.synchronized
-        after.handed = None if after.shared == ALL else row.handed
-    return after
 
 
 def purged_row(guid: str, model: str, held: Purged) -> Row:
@@ -249,10 +265,6 @@ def answer(node: Node, request: Request, caller: PeerRow | None) -> tuple[Respon
 
     Without ``caller`` it is one of this process, and trusted.
     """
-    incoming = decoded(node, request.changes)
-    for change, came in zip(request.changes, incoming):
-        if caller is not None and isinstance(came, InvalidInput):
-            raise InvalidInput(f"{change.guid!r:.200} of {change.model!r:.200}: {came}") from came
     with node.store.transaction() as tx:
         assert tx.state is not None
         state, before = tx.state, tx.state.position
@@ -279,7 +291,7 @@ def answer(node: Node, request: Request, caller: PeerRow | None) -> tuple[Respon
         limit = max(0, min(request.limit, BATCH))
         found = tx.changes(after, before, limit + 1, peer.read)
         trusted = caller is None or caller.relay or peer.recovering
-        taken = take(node, tx, request.changes, incoming, peer, trusted=trusted)
+        taken = take(node, tx, request.changes, peer, trusted=trusted, strict=caller is not None)
         peer.recovering = peer.recovering and (bool(request.changes) or not as_told)
         if caught_up:
             peer.acknowledged = max(peer.acknowledged, taken.alike)
@@ -300,7 +312,7 @@ def answer(node: Node, request: Request, caller: PeerRow | None) -> tuple[Respon
         tx.save_peer(peer)
         behind = tx.count(reached, peer.read) if reached < state.position else 0
         response = Response(
-            node.name, state.epoch, reached, taken.results, sending, behind,
+            node.name, state.epoch, reached, [outcome.result for outcome in taken.outcomes], sending, behind,
             grants=peer.grants, authority=node.is_back_end,
         )  # fmt: skip
     return response, state.position if state.position != before else 0
@@ -409,7 +421,6 @@ class Session:
     def _store(self, sent: list[Row], reached: int, response: Response, began: int, ended: int) -> bool:
         """Stores what came back. Whether all of ours is there."""
         node, report = self.node, self.report
-        incoming = decoded(node, response.changes)
         with node.transaction() as tx:
             assert tx.state is not None
             state = tx.state
@@ -437,7 +448,7 @@ class Session:
             self._acknowledged(tx, peer, sent, response.results)
             peer.acknowledged = max(peer.acknowledged, reached)
             caught_up = peer.acknowledged == state.position
-            taken = take(node, tx, response.changes, incoming, peer, trusted=True)
+            taken = take(node, tx, response.changes, peer, trusted=True)
             if caught_up:
                 peer.acknowledged = taken.alike
             refused = self._count(taken, response.changes)
@@ -451,7 +462,7 @@ class Session:
             tx.save_peer(peer)
             if taken.alike < state.position:  # what was merged here goes back at once
                 self.until = state.position
-            tx.touch(sorted(self.again))
+            self._offer_again(tx)
             all_sent = peer.acknowledged >= self.until
         if self.progress is not None:
             done = report.sent + report.received
@@ -484,8 +495,7 @@ class Session:
 
     def _refused(self, tx: Transaction, peer: PeerRow, row: Row, result: Result) -> None:
         if result.why == "purged" and result.held is not None:
-            held = held_of(result.held, *self.node.binding(row.model))
-            take(self.node, tx, [result.held], [held], peer, trusted=True)
+            take(self.node, tx, [result.held], peer, trusted=True)
             self.report.purged += 1
             return
         self.again.add(row.guid)
@@ -494,22 +504,27 @@ class Session:
         else:
             self.report.refused.append(Refused(row.guid, row.model, result.why, result.detail, peer.id))
 
+    def _offer_again(self, tx: Transaction) -> None:
+        """Gives what was refused positions that are yet to be sent; what had left of it is not forgotten."""
+        rows = [row for row in tx.rows(sorted(self.again)).values() if row.purged is None]
+        for row in rows:
+            row.handed = self.node.handed_note(tx, row)
+        tx.mark(rows)
+        tx.touch([row.guid for row in rows])
+
     def _count(self, taken: Taken, changes: Sequence[Change]) -> list[int]:
         """Reports what came in; gives the positions of what was refused."""
-        report, refused = self.report, []
-        for change, result, action in zip(changes, taken.results, taken.actions):
-            if action is None:
-                if result.why != "purged":  # which is no loss: an old version of what was wiped here
-                    refused.append(change.position)
-                    why = Refused(change.guid, change.model, result.why, result.detail, self.node.name)
-                    report.refused.append(why)
-                continue
-            report.purged += action.kind == "purge"
-            if action.version is None or action.kind == "ignore":
-                continue
-            report.received += 1
-            report.merged += action.kind == "merge" or change.guid in self.sent  # it comes back: merged over there
-            report.in_conflict += bool(action.version.conflicts)
+        report, refused = self.report, list[int]()
+        for change, (result, kind, is_open) in zip(changes, taken.outcomes):
+            report.purged += kind == "purge"
+            if kind is None and result.why != "purged":  # which is no loss: an old version of what was wiped here
+                refused.append(change.position)
+                why = Refused(change.guid, change.model, result.why, result.detail, self.node.name)
+                report.refused.append(why)
+            elif kind not in (None, "ignore", "purge"):
+                report.received += 1
+                report.merged += kind == "merge" or change.guid in self.sent  # it comes back: merged over there
+                report.in_conflict += is_open
         return refused
 
     def _rewrite(self) -> bool:
@@ -550,7 +565,7 @@ class Session:
                 node.keep(tx, clock, made)
                 assert tx.state is not None
                 self.until = tx.state.position
-                tx.touch(sorted(self.again))
+                self._offer_again(tx)
         return bool(made)
 
     def _shared(self, tx: Transaction, guid: str) -> Version[Any] | None:
@@ -559,6 +574,11 @@ class Session:
         if row is None or row.purged is not None or row.shared is None:
             return None
         return self.node.decode(row, row.data if row.shared == ALL else row.shared)
+
+
+def _state(tx: Transaction) -> NodeState:
+    assert tx.state is not None
+    return tx.state
 
 
 def _is_early(clock: Clock, version: Version[Any] | None) -> bool:

@@ -431,14 +431,20 @@ class Node:
         """The row of a record that is about to be changed here: what others have of it is kept beside it."""
         if self.is_back_end:
             return row
-        to_back_end, to_others = _state(tx).handed
-        handed = row.position <= to_back_end, row.position <= to_others
         if row.shared == ALL:
             row.shared, row.handed = row.data, None
-        elif any(handed):
-            known = _handed(row)
-            row.handed = _pair(before.seen if handed[0] else known[0], before.seen if handed[1] else known[1])
+        else:
+            row.handed = self.handed_note(tx, row, before)
         return row
+
+    def handed_note(self, tx: Transaction, row: Row, version: Version[Any] | None = None) -> bytes | None:
+        """What has left of a record up to now, for the day when its row gets another position."""
+        handed = [row.position <= position for position in _state(tx).handed]
+        if row.shared == ALL or not any(handed):
+            return row.handed
+        seen = (self.decode(row) if version is None else version).seen
+        one, other = (seen if left else before for left, before in zip(handed, _handed(row)))
+        return _pair(one, other)
 
     def handed_out(self, tx: Transaction, row: Row, version: Version[Any]) -> VersionVector:
         """All that may have left of a record."""

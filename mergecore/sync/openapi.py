@@ -17,6 +17,12 @@ _TAGGED = [
     {"name": "Idempotency-Key", "in": "header", "required": False, "schema": {"type": "string", "maxLength": 200},
      "description": "a request that is repeated with the same key is done once"},
 ]  # fmt: skip
+_PAGE = [
+    {"name": "after", "in": "query", "required": False, "schema": {"type": "string"},
+     "description": "the GUID of the last record of the page before"},
+    {"name": "limit", "in": "query", "required": False,
+     "schema": {"type": "integer", "minimum": 1, "maximum": 1000, "default": 100}},
+]  # fmt: skip
 _PLACE = [
     {"name": "model", "in": "path", "required": True, "schema": {"type": "string"}},
     {"name": "guid", "in": "path", "required": True, "schema": {"type": "string"}},
@@ -63,7 +69,7 @@ def described(name: str, version: str, models: Mapping[str, Any]) -> dict[str, A
         "/inbox": {"get": call("what waits for a person", {"type": "object"})},
         "/health": {"get": {**call("who is there, and what time it is", {"type": "object"}), "security": []}},
         "/records/{model}": {
-            "get": call("the records of a model", {"type": "object"}, parameters=_PLACE[:1]),
+            "get": call("the records of a model", {"type": "object"}, parameters=[*_PLACE[:1], *_PAGE]),
             "post": call("a new record", answer, record, [*_PLACE[:1], _TAGGED[1]], "201"),
         },
         "/records/{model}/{guid}": {

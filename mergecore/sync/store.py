@@ -248,6 +248,7 @@ class SQLStore:
         self.where = os.fspath(where)
         self.models = dict(models)
         self.tables: dict[str, tuple[sa.Table, list[Projection]]] = {}
+        self.statements: dict[tuple[str, tuple[str, ...]], Any] = {}
         self._timeout = timeout
         self._lock = threading.RLock()  # of a store in memory
         for name, model in self.models.items():
@@ -560,11 +561,15 @@ class SQLTransaction:
     def _upsert(self, table: sa.Table, rows: Sequence[Mapping[str, Any]]) -> None:
         if not rows:
             return
-        made = self._insert(table)
-        keys = [column.name for column in table.primary_key]
-        new = {column.name: made.excluded[column.name] for column in table.columns if column.name in rows[0]}
-        told = {name: value for name, value in new.items() if name not in keys}
-        self._connection.execute(made.on_conflict_do_update(index_elements=keys, set_=told), rows)
+        names = tuple(rows[0])
+        statement = self._store.statements.get((table.name, names))
+        if statement is None:  # slow to make
+            made = self._insert(table)
+            keys = [column.name for column in table.primary_key]
+            told = {name: made.excluded[name] for name in names if name not in keys}
+            statement = made.on_conflict_do_update(index_elements=keys, set_=told)
+            self._store.statements[table.name, names] = statement
+        self._connection.execute(statement, rows)
 
     # ---- tables of models
 

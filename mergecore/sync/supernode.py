@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import datetime as dt
 import hashlib
 import os
@@ -240,9 +241,12 @@ class SuperNode(Node):
         if cls is None:
             return dict(data)
         try:
-            return msgspec.convert(data, cls)
+            record = msgspec.convert(data, cls)
         except (msgspec.ValidationError, TypeError, ValueError) as error:
             raise InvalidInput(f"the model {model!r} does not take this: {error}") from error
+        if unknown := _unknown(data, record, ()):
+            raise InvalidInput(f"the model {model!r} has no such field", unknown)
+        return record
 
     def _once(self, key: str | None, work: Callable[[Transaction], Row]) -> Answer:
         answer: Answer | PreconditionFailed
@@ -281,6 +285,26 @@ class SuperNode(Node):
 
     def _kept_for(self) -> int:
         return self.bases_for // dt.timedelta(milliseconds=1)
+
+
+def attributes(record: Any) -> dict[str, str]:
+    """The attributes of a record by the names of its fields; none of what is no record."""
+    if isinstance(record, msgspec.Struct):
+        return {f.encode_name: f.name for f in msgspec.structs.fields(record)}
+    return {f.name: f.name for f in dataclasses.fields(record)} if dataclasses.is_dataclass(record) else {}
+
+
+def _unknown(data: Any, record: Any, path: tuple[Any, ...]) -> tuple[Any, ...]:
+    """Where plain data says something that the record made of it does not; ``()`` where it says nothing of the kind."""
+    names = attributes(record)
+    if not names or not isinstance(data, Mapping):
+        return ()
+    for key, value in data.items():
+        if key not in names:
+            return (*path, key)
+        if found := _unknown(value, getattr(record, names[key], None), (*path, key)):
+            return found
+    return ()
 
 
 def conflict_json(conflict: Conflict) -> dict[str, Any]:
