@@ -1,4 +1,5 @@
-"""The command line: ``mergecore merge BASE OURS THEIRS``, for files of JSON or of text.
+"""The command line: ``mergecore merge BASE OURS THEIRS``, for files of JSON or of text; and, by name, the commands of
+the extra ``sync``, which stand in ``sync.commands``.
 
 All effects are here: files, the two output streams, the exit code. Stands on top: imports the package's public face,
 ``explain``, ``jsontext`` and helpers.
@@ -31,7 +32,27 @@ from .records import fields_of, unknown_keys
 from .texts import marked
 from .values import equal
 
-__all__ = ["main"]
+__all__ = ["SYNC", "main", "put_out", "say"]
+
+SYNC = {
+    "demo": "see three devices and a super node edit, clash, synchronize and agree",
+    "serve": "serve a database to nodes and to thin clients, over HTTP",
+    "node": "the nodes that a database is served to: add, revoke, retire; and this one, when restored",
+    "sync": "synchronize a database with a super node, or with another database",
+    "status": "what there is in a database, in numbers",
+    "nodes": "the nodes that a database has met, or expects",
+    "inbox": "what waits for a person: open conflicts, and values that lost",
+    "resolve": "settle open conflicts, one after the other",
+    "purge": "wipe deleted records for good that every node has acknowledged",
+    "insert": "new records, of JSON lines",
+    "edit": "write some fields of a record",
+    "delete": "delete a record",
+    "restore": "take a deletion back",
+    "get": "one record, as JSON",
+    "all": "the records of a model",
+}
+"""The commands of the extra ``sync``, and what they are for."""
+_EXTRA = {"httpx", "rich", "sqlalchemy", "starlette", "uvicorn"}
 
 
 class _Refused(Exception):
@@ -43,14 +64,17 @@ def main(argv: Sequence[str] | None = None) -> int:
 
     As of any ``argparse`` command, ``--help`` and usage errors leave by ``SystemExit``.
     """
-    asked = _parser().parse_args(argv)
+    given = sys.argv[1:] if argv is None else list(argv)
     try:
+        if given and given[0] in SYNC:
+            return _with_extra(given)
+        asked = _parser().parse_args(given)
         return _merge_texts(asked) if asked.format == "text" else _merge(asked)
     except (_Refused, MergeError) as error:
-        _say(f"mergecore: {printable(str(error))}")
+        say(f"mergecore: {printable(str(error))}")
         return 2
     except RecursionError:  # values.MAX_DEPTH, but on a stack that was deep already
-        _say("mergecore: the files nest too deeply for Python's stack; make them flatter")
+        say("mergecore: the files nest too deeply for Python's stack; make them flatter")
         return 2
     except BrokenPipeError:  # whoever read the output has seen enough
         return 2
@@ -59,9 +83,10 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="mergecore", description="Three-way merges of records.")
+    parser = argparse.ArgumentParser(prog="mergecore", description="Merges records, and synchronizes them.")
     parser.add_argument("--version", action="version", version=f"%(prog)s {version('mergecore')}")
-    command = parser.add_subparsers(metavar="COMMAND", required=True).add_parser(
+    commands = parser.add_subparsers(metavar="COMMAND", required=True)
+    command = commands.add_parser(
         "merge",
         help="merge two versions of a file that started from the same one",
         description="Merges OURS and THEIRS, which both started from BASE. Conflicts are reported on standard error; "
@@ -85,7 +110,20 @@ def _parser() -> argparse.ArgumentParser:
     command.add_argument("--at-theirs", metavar="TIME", help="when theirs was written")
     command.add_argument("--report", choices=("text", "json"), default="text", help="the form of what is reported")
     command.add_argument("--explain", action="store_true", help="report how each two-sided change was decided, too")
+    for name, what in SYNC.items():
+        commands.add_parser(name, help=what)  # so that they are listed: they have a parser of their own
     return parser
+
+
+def _with_extra(argv: Sequence[str]) -> int:
+    try:
+        from .sync.commands import run  # here: nothing else needs the extra
+
+        return run(argv)
+    except ModuleNotFoundError as error:
+        if (error.name or "").partition(".")[0] not in _EXTRA:
+            raise
+        raise _Refused(f"{argv[0]}: needs {error.name}, which is not there: pip install 'mergecore[sync]'") from error
 
 
 def _merge(asked: argparse.Namespace) -> int:
@@ -101,7 +139,7 @@ def _merge(asked: argparse.Namespace) -> int:
     value = merged.value if model is None else _document(merged.value, model, sides, documents, at)
     report = (_json_report if asked.report == "json" else _text_report)(merged, asked.explain)
     _write(write(value, style), asked.output)
-    _say(report)
+    say(report)
     return 1 if merged.conflicts else 0
 
 
@@ -117,7 +155,7 @@ def _merge_texts(asked: argparse.Namespace) -> int:
     merged, conflicts = marked(base, ours, theirs, asked.style or "merge", names)
     _write(merged.encode("utf-8", "surrogateescape"), asked.output)
     if conflicts:
-        _say(f"{'1 conflict' if conflicts == 1 else f'{conflicts} conflicts'}, between markers in the output")
+        say(f"{'1 conflict' if conflicts == 1 else f'{conflicts} conflicts'}, between markers in the output")
     return 1 if conflicts else 0
 
 
@@ -224,7 +262,7 @@ def _document(record: Any, model: Any, sides: Sequence[Any], documents: Sequence
 
 def _write(data: bytes, file: str | None) -> None:
     try:
-        _print(data) if file is None else _replace(file, data)
+        put_out(data) if file is None else _replace(file, data)
     except BrokenPipeError:
         raise
     except OSError as error:
@@ -232,7 +270,8 @@ def _write(data: bytes, file: str | None) -> None:
         raise _Refused(f"{where}: cannot be written ({error.strerror}); give another file with -o") from error
 
 
-def _print(data: bytes) -> None:
+def put_out(data: bytes) -> None:
+    """On standard output, all of it. Raises ``OSError``."""
     if sys.stdout is None:  # closed by whoever started us
         raise OSError(errno.EBADF, os.strerror(errno.EBADF))
     left = memoryview(data)
@@ -267,7 +306,7 @@ def _replace(file: str, data: bytes) -> None:
         raise
 
 
-def _say(text: str) -> None:
+def say(text: str) -> None:
     """On standard error, if anybody listens there."""
     if text and sys.stderr is not None:
         try:

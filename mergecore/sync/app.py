@@ -79,10 +79,12 @@ def app_of(node: SuperNode) -> Starlette:
     handlers: Any = {
         _Problem: _problem, MergeError: _named, ClientDisconnect: _gone, HTTPException: _refused, Exception: _failed,
     }  # fmt: skip
-    return Starlette(
+    app = Starlette(
         routes=routes, exception_handlers=handlers, lifespan=web.lifespan,
         middleware=[Middleware(GZipMiddleware, minimum_size=1000, compresslevel=1)],
     )  # fmt: skip
+    app.state.close = web.news.close  # before a server waits for its connections to end: those of events do not
+    return app
 
 
 class _Web:

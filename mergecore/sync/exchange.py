@@ -286,7 +286,7 @@ def answer(node: Node, request: Request, caller: PeerRow | None) -> tuple[Respon
         after = after if as_told else 0
         if peer.epoch != request.epoch:
             peer.epoch, peer.acknowledged = request.epoch, 0
-        peer.acknowledged = max(peer.acknowledged, after)
+        peer.acknowledged = max(peer.acknowledged, request.stored if as_told else 0)
         caught_up = peer.acknowledged == state.position
         limit = max(0, min(request.limit, BATCH))
         found = tx.changes(after, before, limit + 1, peer.read)
@@ -396,7 +396,7 @@ class Session:
                 else:
                     state.handed = to_back_end, max(to_others, reached)
         request = Request(
-            node.name, state.epoch, state.position, peer.epoch, peer.granted, self.cursor,
+            node.name, state.epoch, state.position, peer.epoch, peer.granted, self.cursor, peer.after,
             [change_of(row) for row in rows], 0 if self.peer is None else BATCH, node.wall(),
         )  # fmt: skip
         return rows, reached, request

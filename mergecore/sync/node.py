@@ -298,7 +298,8 @@ class Node:
             state = _state(tx)
             live = [p for p in tx.peers() if p.epoch and not (p.retired or p.revoked)]  # who never came has nothing
             horizon = min((p.acknowledged for p in live), default=state.position)
-            until = dt.datetime.fromtimestamp(self.now(tx) / 1000, dt.UTC) - min_age
+            now = self.now(tx) - min_age / dt.timedelta(milliseconds=1)
+            until = dt.datetime.fromtimestamp(max(0, now) / 1000, dt.UTC)
             gone = []
             for row in tx.rows(tx.find("deleted", until.replace(tzinfo=None))).values():
                 version = self.decode(row)

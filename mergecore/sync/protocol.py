@@ -55,7 +55,9 @@ class Request(msgspec.Struct):
     granted: int = 0
     """And how often the caller's rights there were changed: after that it must ask for everything again."""
     after: int = 0
-    """The position in the called node's receive order up to which the caller has stored everything; 0 when new."""
+    """What the caller wants of the called node's receive order is after this position; 0 when new."""
+    stored: int = 0
+    """Up to here in it the caller has stored everything: less than ``after`` where it refused something."""
     changes: list[Change] = []
     limit: int = 1000
     """So many changes are wanted in the answer, at most."""

@@ -247,7 +247,7 @@ class SQLStore:
     def __init__(self, where: str | os.PathLike[str], models: Mapping[str, Any], timeout: float = 10.0) -> None:
         self.where = os.fspath(where)
         self.models = dict(models)
-        self.tables: dict[str, tuple[sa.Table, list[Projection]]] = {}
+        self.tables: dict[str, tuple[sa.Table, list[Projection] | None]] = {}
         self.statements: dict[tuple[str, tuple[str, ...]], Any] = {}
         self._timeout = timeout
         self._lock = threading.RLock()  # of a store in memory
@@ -266,9 +266,11 @@ class SQLStore:
     def transaction(self, write: bool = True) -> Iterator[SQLTransaction]:
         """All of it is stored, or nothing. Writing ones run one at a time."""
         with self._alone(), _named(self.where), self.engine.connect() as connection:
-            connection.execution_options(mergecore_write=write)
+            on_postgres = connection.dialect.name == "postgresql"
+            whole = {"isolation_level": "REPEATABLE READ"} if on_postgres and not write else {}  # of one moment
+            connection.execution_options(mergecore_write=write, **whole)
             with connection.begin():
-                if write and connection.dialect.name == "postgresql":
+                if write and on_postgres:
                     connection.exec_driver_sql(f"SET LOCAL lock_timeout = {int(self._timeout * 1000)}")
                     connection.execute(_ONE_WRITER)
                 made = SQLTransaction(self, connection)
@@ -334,7 +336,7 @@ class SQLTransaction:
     def __init__(self, store: SQLStore, connection: sa.Connection) -> None:
         self._store, self._connection = store, connection
         self._insert = postgresql.insert if connection.dialect.name == "postgresql" else sqlite.insert
-        self._made: dict[str, tuple[sa.Table, list[Projection]]] = {}
+        self._made: dict[str, tuple[sa.Table, list[Projection] | None]] = {}
         row = connection.execute(sa.select(_NODE.c.state)).one_or_none()
         self.state: NodeState | None = None if row is None else _unpacked(row.state, NodeState, "the node itself")
         self._before = None if row is None else row.state
@@ -549,6 +551,9 @@ class SQLTransaction:
 
     def _shown(self, row: Row, version: Version[Any]) -> dict[str, Any]:
         shown = self._table(row.model)[1]
+        if shown is None:
+            todo = "say which, or its columns would show what is no longer so"
+            raise StoreError(f"{self._store.where} has {row.model!r} as records of a model: {todo} (models=, --models)")
         record = plain(version.record)
         columns = {p.name: p.of(record) for p in shown}
         return {
@@ -577,19 +582,20 @@ class SQLTransaction:
         known = model in self._made or model in self._store.tables
         return known or model in sa.inspect(self._connection).get_table_names()
 
-    def _table(self, model: str) -> tuple[sa.Table, list[Projection]]:
+    def _table(self, model: str) -> tuple[sa.Table, list[Projection] | None]:
         found = self._made.get(model) or self._store.tables.get(model)
         if found is None:
             found = self._made[model] = self._made_table(model)[0]
         return found
 
-    def made(self) -> dict[str, tuple[sa.Table, list[Projection]]]:
+    def made(self) -> dict[str, tuple[sa.Table, list[Projection] | None]]:
         """The tables that this transaction made, or brought up to date."""
         return self._made
 
-    def _made_table(self, model: str) -> tuple[tuple[sa.Table, list[Projection]], bool]:
+    def _made_table(self, model: str) -> tuple[tuple[sa.Table, list[Projection] | None], bool]:
         _checked_name(model)
-        shown = projections(self._store.models.get(model))
+        cls = self._store.models.get(model)
+        shown = projections(cls)
         table = sa.Table(
             model, sa.MetaData(),
             sa.Column("guid", sa.Text, primary_key=True), sa.Column("date_created", sa.DateTime),
@@ -608,11 +614,15 @@ class SQLTransaction:
         there = {column["name"]: column["type"] for column in inspector.get_columns(model)}
         if "_version" not in there:
             raise StoreError(f"{self._store.where} has a table {model!r} of somebody else's: name the model otherwise")
+        if cls is None and "record" not in there:  # it was made for a model: without that, it can be read alone
+            return (table, None), False
+        document = [] if cls is None or "record" not in there else ["record"]
         new = [p for p in shown if p.name not in there or not _same_type(there[p.name], p.type)]
         quote = self._connection.dialect.identifier_preparer.quote
-        for p in new:  # they are projections: nothing is in them that the version has not
-            if p.name in there:
-                self._connection.exec_driver_sql(f"ALTER TABLE {quote(model)} DROP COLUMN {quote(p.name)}")
+        # they are projections: nothing is in them that the version has not
+        for name in [*(p.name for p in new if p.name in there), *(d for d in document if d not in table.columns)]:
+            self._connection.exec_driver_sql(f"ALTER TABLE {quote(model)} DROP COLUMN {quote(name)}")
+        for p in new:
             kind = p.type.compile(self._connection.dialect)
             self._connection.exec_driver_sql(f"ALTER TABLE {quote(model)} ADD COLUMN {quote(p.name)} {kind}")
         return (table, shown), bool(new)

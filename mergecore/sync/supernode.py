@@ -98,7 +98,7 @@ class SuperNode(Node):
         ``relay``: it may hand on what other nodes wrote. ``fields`` are the application's own. Of one that is known
         already the token, the rights and the rest are replaced, and a revocation ends.
         """
-        token = secrets.token_urlsafe(32)
+        token = secrets.token_hex(32)
         allowed = sorted(self.models) or None
         with self.transaction() as tx:
             if not isinstance(id, str) or not id or "~" in id or id == self.name:
@@ -308,30 +308,28 @@ def _unknown(data: Any, record: Any, path: tuple[Any, ...]) -> tuple[Any, ...]:
 
 
 def conflict_json(conflict: Conflict) -> dict[str, Any]:
-    """An open question as plain data."""
-    return {
-        "path": format_path(conflict.path), "reason": conflict.reason, "strategy": conflict.strategy,
-        "detail": conflict.detail, "base": _json(conflict.base),
-        "candidates": [
-            {
-                "id": c.id, "value": _json(c.value), "name": c.name, "by": c.by,
-                "date": c.stamp.datetime if c.stamp else None,
-            }
+    """An open question as plain data. What is absent has no key: null is null."""
+    return _known(
+        path=format_path(conflict.path), reason=conflict.reason, detail=conflict.detail, strategy=conflict.strategy,
+        base=conflict.base,
+        candidates=[
+            _known(id=c.id, value=c.value, name=c.name, by=c.by, date=None if c.stamp is None else c.stamp.datetime)
             for c in conflict.candidates
         ],
-    }  # fmt: skip
+    )  # fmt: skip
 
 
 def lost_json(lost: Lost) -> dict[str, Any]:
-    """A value that lost as plain data."""
-    return {
-        "path": format_path(lost.path), "value": _json(lost.value), "date": lost.stamp.datetime, "by": lost.by,
-        "decided_by": lost.decided_by,
-    }  # fmt: skip
+    """A value that lost as plain data. What is absent has no key."""
+    return _known(
+        path=format_path(lost.path), value=lost.value, name=lost.stamp.node.partition("~")[0], by=lost.by,
+        date=lost.stamp.datetime, decided_by=lost.decided_by,
+    )  # fmt: skip
 
 
-def _json(value: Any) -> Any:
-    return None if value is msgspec.UNSET else msgspec.to_builtins(value, str_keys=True, enc_hook=str)
+def _known(**parts: Any) -> dict[str, Any]:
+    there = {name: value for name, value in parts.items() if value is not msgspec.UNSET}
+    return msgspec.to_builtins(there, builtin_types=(dt.datetime,), str_keys=True, enc_hook=str)  # type: ignore[no-any-return]
 
 
 def tag_of(data: bytes) -> str:
