@@ -567,7 +567,8 @@ def _join(a: Version[T], b: Version[T]) -> Version[T]:
     created, seen = min(a.created, b.created), a.seen | b.seen
     for one in (a, b):
         if created == one.created and seen == one.seen and marks == one._marks and fields.keys() == one._fields.keys():
-            if all(state is one._fields[path] for path, state in fields.items()):
+            held: Mapping[Path, Any] = one._fields
+            if all(state is held[path] or held[path].join(state) is held[path] for path, state in fields.items()):
                 return one
     return Version(Stored(a.id, created, seen, fields, marks), a._binding)
 

@@ -112,15 +112,15 @@ class _Intake:
         self.clock = node.clock(tx)
         self.outcomes: list[Outcome] = []
         self.moved: set[str] = set()
-        self.merged: dict[str, tuple[Row, Held]] = {}
+        self.merged: dict[str, Row] = {}
         """What is otherwise than it came in: it is stored last, to be sent back."""
 
     def take(self, changes: Sequence[Change]) -> None:
         """Stores what is held as it came in."""
         tx = self.tx
         rows = tx.rows(guid for change in changes for guid in (change.guid, change.origin) if guid is not None)
-        rows |= {change.guid: self.merged[change.guid][0] for change in changes if change.guid in self.merged}
-        alike: dict[str, tuple[Row, Held]] = {}
+        rows |= {change.guid: self.merged[change.guid] for change in changes if change.guid in self.merged}
+        alike: dict[str, Row] = {}
         known: dict[str, Row] = {}
         for change in changes:
             row = rows.get(change.guid)
@@ -138,11 +138,13 @@ class _Intake:
                 continue
             after = self.row_after(change, came, action.held, row)
             if action.kind != "ignore":
+                if isinstance(action.held, Version):
+                    tx.fill(after, action.held, after.data)
                 for earlier in (alike, self.merged, known):
                     earlier.pop(change.guid, None)  # it came twice
                 rows[change.guid] = after
                 as_it_came = (after.data, after.purged) == (change.data, change.purged)
-                (alike if as_it_came else self.merged)[change.guid] = after, action.held
+                (alike if as_it_came else self.merged)[change.guid] = after
                 self.moved.add(change.guid)
             elif row is not None and (after.shared, after.synchronized) != (row.shared, row.synchronized):
                 rows[change.guid] = known[change.guid] = after
@@ -218,11 +220,11 @@ class _Intake:
         return after
 
 
-def _keep(tx: Transaction, rows: Iterable[tuple[Row, Held]]) -> None:
+def _keep(tx: Transaction, rows: Iterable[Row]) -> None:
     """Stores records, and what is left of purged ones."""
     kept = list(rows)
-    tx.purge([row for row, held in kept if isinstance(held, Purged)])
-    tx.save([(row, held) for row, held in kept if isinstance(held, Version)])
+    tx.purge([row for row in kept if row.purged is not None])
+    tx.save([row for row in kept if row.purged is None])
 
 
 class _No(Exception):

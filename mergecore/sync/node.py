@@ -108,7 +108,9 @@ class Node:
             self.back_end = tx.state.back_end = back_end or tx.state.back_end
             for model in self.models:
                 if tx.fit(model):
-                    tx.show([(row, self.decode(row)) for row in tx.all(model)])
+                    for row in tx.all(model):
+                        tx.fill(row, self.decode(row))
+                        tx.show([row])
 
     def close(self) -> None:
         """Closes the store, and the connections to others."""
@@ -423,9 +425,9 @@ class Node:
     def keep(self, tx: Transaction, clock: Clock, rows: list[tuple[Row, Version[Any]]]) -> None:
         """Stores what was changed here, with the clock."""
         for row, version in rows:
-            row.data, row.synchronized = version.encode(), self.is_back_end
-            row.shared = ALL if self.is_back_end else row.shared
-        tx.save(rows)
+            tx.fill(row, version)
+            row.synchronized, row.shared = self.is_back_end, ALL if self.is_back_end else row.shared
+        tx.save([row for row, _ in rows])
         _state(tx).clock = clock.save()
 
     def edited(self, tx: Transaction, row: Row, before: Version[Any]) -> Row:

@@ -104,6 +104,8 @@ class Row(msgspec.Struct):
     """Of a purged record, the vector of all that was wiped."""
     origin: str | None = None
     """The GUID of the record that this one was forked from here."""
+    columns: dict[str, Any] | None = None
+    """What SQL is shown of it; ``None`` where that is as it was (``Transaction.fill``)."""
 
 
 class Base(msgspec.Struct):
@@ -125,8 +127,12 @@ class Transaction(Protocol):
         """The records that are stored of these, purged ones too."""
         ...
 
-    def save(self, rows: Sequence[tuple[Row, Version[Any]]]) -> None:
-        """Stores records, each with the version that its bytes are of, and gives each the next position."""
+    def fill(self, row: Row, version: Version[Any], data: bytes | None = None) -> None:
+        """Puts a version into a row: its bytes (``data``, where they are at hand), and what SQL is shown of it."""
+        ...
+
+    def save(self, rows: Sequence[Row]) -> None:
+        """Stores records that were filled, and gives each the next position."""
         ...
 
     def purge(self, rows: Sequence[Row]) -> None:
@@ -165,7 +171,7 @@ class Transaction(Protocol):
         """Brings the table of a model up to date. Whether its rows must be shown anew."""
         ...
 
-    def show(self, rows: Sequence[tuple[Row, Version[Any]]]) -> None:
+    def show(self, rows: Sequence[Row]) -> None:
         """Stores records as ``save`` does; their positions stay."""
         ...
 
@@ -358,16 +364,34 @@ class SQLTransaction:
             found |= {row.guid: row for row in self._whole(self._connection.execute(chosen).all())}
         return found
 
-    def save(self, rows: Sequence[tuple[Row, Version[Any]]]) -> None:
-        for row, _ in rows:
+    def fill(self, row: Row, version: Version[Any], data: bytes | None = None) -> None:
+        shown = self._table(row.model)[1]
+        if shown is None:
+            todo = "say which, or its columns would show what is no longer so"
+            raise StoreError(f"{self._store.where} has {row.model!r} as records of a model: {todo} (models=, --models)")
+        row.data = version.encode() if data is None else data
+        record = plain(version.record)
+        row.columns = {p.name: p.of(record) for p in shown}
+        row.columns |= {
+            "is_deleted": version.deleted, "_conflicts": len(version.conflicts), "_lost": len(version.lost),
+            "date_created": utc(version.created.datetime), "date_updated": utc(version.updated.datetime),
+        }  # fmt: skip
+
+    def save(self, rows: Sequence[Row]) -> None:
+        for row in rows:
             row.position = self._next()
-        self._index([row for row, _ in rows])
+        self._index(rows)
         self.show(rows)
 
-    def show(self, rows: Sequence[tuple[Row, Version[Any]]]) -> None:
+    def show(self, rows: Sequence[Row]) -> None:
         by_model: dict[str, list[dict[str, Any]]] = {}
-        for row, version in rows:
-            by_model.setdefault(row.model, []).append(self._shown(row, version))
+        for row in rows:
+            assert row.columns is not None
+            known = {
+                "guid": row.guid, "is_synchronized": row.synchronized, "_version": row.data, "_shared": row.shared,
+                "_handed": row.handed, "_origin": row.origin,
+            }  # fmt: skip
+            by_model.setdefault(row.model, []).append(row.columns | known)
         for model, shown in by_model.items():
             self._upsert(self._table(model)[0], shown)
 
@@ -548,20 +572,6 @@ class SQLTransaction:
             for row in rows
         ]  # fmt: skip
         self._upsert(_RECORDS, entries)
-
-    def _shown(self, row: Row, version: Version[Any]) -> dict[str, Any]:
-        shown = self._table(row.model)[1]
-        if shown is None:
-            todo = "say which, or its columns would show what is no longer so"
-            raise StoreError(f"{self._store.where} has {row.model!r} as records of a model: {todo} (models=, --models)")
-        record = plain(version.record)
-        columns = {p.name: p.of(record) for p in shown}
-        return {
-            "guid": row.guid, "is_deleted": version.deleted, "is_synchronized": row.synchronized, **columns,
-            "date_created": utc(version.created.datetime), "date_updated": utc(version.updated.datetime),
-            "_conflicts": len(version.conflicts), "_lost": len(version.lost), "_version": row.data,
-            "_shared": row.shared, "_handed": row.handed, "_origin": row.origin,
-        }  # fmt: skip
 
     def _upsert(self, table: sa.Table, rows: Sequence[Mapping[str, Any]]) -> None:
         if not rows:
