@@ -7,7 +7,7 @@ Whatever comes in is checked whole: what is let in can be read, joined and writt
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from operator import itemgetter
+from operator import attrgetter, itemgetter
 from typing import Any, NamedTuple
 
 from .clock import Timestamp, to_timestamp
@@ -18,12 +18,13 @@ from .policy import MAX_LAYERS
 from .reading import Mark
 from .values import MAX_DEPTH, UNSET, check_depth
 from .vectors import VersionVector
-from .wire import pack, unpack
+from .wire import pack, packed, unpack, wired
 
 __all__ = ["Stored", "decode", "encode"]
 
 FORMAT = 1
-_LEVELS = 6  # around a value
+_TEXTS = frozenset((str,))
+_VALUE_DEPTH = MAX_DEPTH + 1  # what ``plain`` lets pass; nothing else that is let in nests
 _BASED, _PLACED, _CONTESTED, _RUN = 1, 2, 4, 8
 
 
@@ -39,79 +40,99 @@ class Stored(NamedTuple):
 
 def encode(stored: Stored) -> bytes:
     """The bytes of a version."""
-    commits: dict[Any, Commit] = {}
-    nodes: set[str] = {stored.created.node}
-    for stamp in _stamps(stored, commits):
-        nodes.add(stamp.node)
-    place = {node: i for i, node in enumerate(sorted(nodes))}
+    try:
+        return packed(_held(stored))
+    except (UnicodeEncodeError, OverflowError):  # what MessagePack has not by itself
+        return pack(_held(stored, is_odd=True))
+
+
+def _held(stored: Stored, is_odd: bool = False) -> list[Any]:
+    """A version as lists: values as MessagePack has them; where it ``is_odd``, as they are, for ``pack``."""
+    by_id = {id(c): c for c in _commits(stored)}  # most writes share a few
+    keys = {place: _key(c) for place, c in by_id.items()}
+    commits = {key: by_id[place] for place, key in keys.items()}
+    order = {key: i for i, key in enumerate(sorted(commits))}
+    places = {place: order[key] for place, key in keys.items()}
+    nodes = sorted({stamp.node for stamp in _stamps(stored, commits.values())})
+    node_at = {node: i for i, node in enumerate(nodes)}
+    value, spelled = (_itself, pack) if is_odd else (wired, packed)
 
     def at(stamp: Timestamp) -> list[int]:
-        return [stamp.millis << 16 | stamp.counter, place[stamp.node]]
+        return [stamp.millis << 16 | stamp.counter, node_at[stamp.node]]
 
     def row(stamps: Iterable[Timestamp]) -> list[int]:
         return [part for stamp in stamps for part in at(stamp)]
 
-    places = {key: i for i, key in enumerate(sorted(commits))}
-    table = [[*at(c.stamp), row(sorted(c.seen.values())), c.by] for c in (commits[key] for key in places)]
-
     def write(w: Write) -> list[Any]:
-        flags = _BASED * w.based | _PLACED * (w.after is not None)
-        flags |= _CONTESTED * w.contested | _RUN * (w.first != w.stamp)
-        said = [places[_key(w.commit)], flags, w.value]
-        said += [w.base] * w.based
+        place, is_run = places[id(w.commit)], w.first is not w.stamp and w.first != w.stamp
+        if not w.based:
+            return [place, _RUN, value(w.value), at(w.first)] if is_run else [place, 0, value(w.value)]
+        flags = _BASED | _PLACED * (w.after is not None) | _CONTESTED * w.contested | _RUN * is_run
+        said = [place, flags, value(w.value), value(w.base)]
         said += [row(w.after)] if w.after is not None else []
-        return [*said, at(w.first)] if w.first != w.stamp else said
+        return [*said, at(w.first)] if is_run else said
 
     def state(s: State) -> list[Any]:
         if isinstance(s, History):
             return [s.kind, s.depth, [write(w) for w in s.writes]]
         if isinstance(s, PNCounter):
-            return [s.kind, [[*at(t.stamp), *t[1:]] for t in sorted(s.tallies.values())]]
-        elements = sorted(s.elements.items(), key=lambda item: item[0])
+            tallies = sorted(s.tallies.values())
+            return [s.kind, [[*at(t.stamp), value(t.plus), value(t.minus), *t[3:]] for t in tallies]]
+        elements = sorted(s.elements.items(), key=itemgetter(0))
         touched = [
             [*at(touch.stamp), sorted(touch.checks), sorted(touch.settled)]
             for touch in sorted(s.touched.values(), key=itemgetter(0))
         ]
-        return [s.kind, touched, [[x, *[[*at(d.stamp), d.check] for d in sorted(dots)]] for _, (x, dots) in elements]]
+        dots = [[value(x), *[[*at(d.stamp), d.check] for d in sorted(dots)]] for _, (x, dots) in elements]
+        return [s.kind, touched, dots]
 
-    fields = sorted(((pack(list(path)), path, s) for path, s in stored.fields.items()), key=lambda item: item[0])
-    return pack(
-        [
-            FORMAT,
-            stored.id,
-            sorted(nodes),
-            at(stored.created),
-            row(sorted(stored.seen.values())),
-            table,
-            [[list(path), *state(s)] for _, path, s in fields],
-            [[list(m.path), m.deleted, places[_key(m.commit)]] for m in stored.marks],
-        ]
-    )
+    fields = [(steps := list(path), spelled(steps), s) for path, s in stored.fields.items()]
+    fields.sort(key=itemgetter(1))
+    return [
+        FORMAT,
+        stored.id,
+        nodes,
+        at(stored.created),
+        row(sorted(stored.seen.values())),
+        [[*at(c.stamp), row(sorted(c.seen.values())), c.by] for c in map(commits.__getitem__, order)],
+        [[steps, *state(s)] for steps, _, s in fields],
+        [[list(m.path), m.deleted, places[id(m.commit)]] for m in stored.marks],
+    ]
+
+
+def _itself(value: Any) -> Any:
+    return value
 
 
 def _key(commit: Commit) -> Any:
     return commit.stamp, tuple(sorted(commit.seen.values())), commit.by or "", commit.by is None
 
 
-def _stamps(stored: Stored, commits: dict[Any, Commit]) -> Iterable[Timestamp]:
-    """All stamps that a version holds; on the way, all commits."""
-    yield from stored.seen.values()
-    found = [mark.commit for mark in stored.marks]
+def _commits(stored: Stored) -> Iterable[Commit]:
+    """That of each write and mark."""
     for state in stored.fields.values():
         if isinstance(state, History):
-            for w in state.writes:
-                found.append(w.commit)
-                yield w.first
+            yield from map(attrgetter("commit"), state.writes)
+    for mark in stored.marks:
+        yield mark.commit
+
+
+def _stamps(stored: Stored, commits: Iterable[Commit]) -> Iterable[Timestamp]:
+    """The stamps that a version holds."""
+    yield stored.created
+    yield from stored.seen.values()
+    for commit in commits:
+        yield commit.stamp
+        yield from commit.seen.values()
+    for state in stored.fields.values():
+        if isinstance(state, History):
+            for w in state.writes:  # the stamp and the first one are of one node
                 yield from w.after or ()
         else:
             yield from state.stamps()
             if isinstance(state, ORSet):
                 for _, dots in state.elements.values():
                     yield from (dot.stamp for dot in dots)
-    for commit in found:
-        commits[_key(commit)] = commit
-        yield commit.stamp
-        yield from commit.seen.values()
 
 
 def decode(data: bytes) -> Stored:
@@ -129,7 +150,6 @@ def decode(data: bytes) -> Stored:
         raise InvalidInput("these bytes are no version")
     if held[0] != FORMAT:
         raise InvalidInput(f"these bytes are in format {held[0]}, which this mergecore does not read: update it")
-    check_depth(held, "the version", MAX_DEPTH + _LEVELS)
     try:
         return _Decoder(held).version()
     except MergeError:
@@ -154,10 +174,10 @@ class _Decoder:
 
     def version(self) -> Stored:
         fields: dict[Path, State] = {}
-        for steps, *state in self.fields:
+        for steps, kind, *said in self.fields:
             path = _path(steps)
             _check(path not in fields, "a field is there twice")
-            fields[path] = self.state(state)
+            fields[path] = self.state(kind, said)
         marks = []
         for steps, deleted, place in self.marks:
             _check(type(deleted) is bool, "a deletion is neither true nor false")
@@ -181,15 +201,15 @@ class _Decoder:
 
     def seen_stamp(self, pair: Sequence[Any]) -> Timestamp:
         stamp = self.stamp(pair)
-        _check(self.seen.covers(stamp), f"it holds {stamp}, which it says it has not seen")
+        _check(self.seen.covers(stamp), "it holds {}, which it says it has not seen", stamp)
         return stamp
 
     def commit(self, held: Any) -> Commit:
         packed, node, parts, by = held
         _check(by is None or isinstance(by, str), "an author is no text")
         made = Commit(self.seen_stamp((packed, node)), self.vector(parts), by)
-        _check(made.seen <= self.seen, f"{made.stamp} has seen more than the version")
-        _check(all(s < made.stamp for s in made.seen.values()), f"{made.stamp} has seen what is later than itself")
+        _check(made.seen <= self.seen, "{} has seen more than the version", made.stamp)
+        _check(all(s < made.stamp for s in made.seen.values()), "{} has seen what is later than itself", made.stamp)
         return made
 
     def at(self, place: Any) -> Commit:
@@ -197,11 +217,10 @@ class _Decoder:
         commit: Commit = self.commits[place]
         return commit
 
-    def state(self, held: list[Any]) -> State:
-        kind, *said = held
+    def state(self, kind: Any, said: list[Any]) -> State:
         if kind == History.kind:
             depth, writes = said
-            _check(type(depth) is int and 0 <= depth <= MAX_LAYERS, f"a depth is from 0 to {MAX_LAYERS}")
+            _check(type(depth) is int and 0 <= depth <= MAX_LAYERS, "a depth is from 0 to {}", MAX_LAYERS)
             return History(depth, [self.write(w) for w in writes])
         if kind == PNCounter.kind:
             tallies = [Tally(self.seen_stamp(t[:2]), *t[2:]) for t in said[0]]
@@ -218,6 +237,7 @@ class _Decoder:
             made = ORSet({t.stamp.node: t for t in touches})
             _check(len(made.touched) == len(touches), "a node is twice in one set")
             for x, *dots in said[1]:
+                check_depth(x, "the version", _VALUE_DEPTH)
                 hash(x)
                 made.elements[pack(x)] = x, frozenset(Dot(self.stamp(d[:2]), _check_sum(d[2])) for d in dots)
             _check(all(dots and all(map(made.covers, dots)) for _, dots in made.elements.values()), "nobody added that")
@@ -226,9 +246,13 @@ class _Decoder:
 
     def write(self, held: list[Any]) -> Write:
         place, flags, value, *more = held
+        check_depth(value, "the version", _VALUE_DEPTH)
+        if flags == 0 and type(flags) is int and not more:
+            return Write(self.at(place), value)
         _check(type(flags) is int and 0 <= flags < 16, "flags are no flags")
         commit, rest = self.at(place), iter(more)
         base = next(rest) if flags & _BASED else UNSET
+        check_depth(base, "the version", _VALUE_DEPTH)
         after = tuple(self.row(next(rest))) if flags & _PLACED else None
         first = self.stamp(next(rest)) if flags & _RUN else commit.stamp
         _check(not list(rest), "a write says more than it can")
@@ -237,9 +261,9 @@ class _Decoder:
         return Write(commit, value, bool(flags & _BASED), base, after, bool(flags & _CONTESTED), first)
 
 
-def _check(holds: Any, what: str) -> None:
+def _check(holds: Any, what: str, *about: Any) -> None:
     if not holds:
-        raise InvalidInput(f"these bytes are no version: {what}")
+        raise InvalidInput(f"these bytes are no version: {what.format(*about)}")
 
 
 def _check_sum(number: Any) -> int:
@@ -248,5 +272,5 @@ def _check_sum(number: Any) -> int:
 
 
 def _path(steps: Any) -> Path:
-    _check(isinstance(steps, list) and all(type(step) is str for step in steps), "a path is made of names")
+    _check(isinstance(steps, list) and _TEXTS.issuperset(map(type, steps)), "a path is made of names")
     return tuple(steps)

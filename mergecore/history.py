@@ -104,10 +104,12 @@ class History:
 
     def __init__(self, depth: int, writes: Iterable[Write] = ()) -> None:
         self.depth = depth
-        self.writes: tuple[Write, ...] = tuple(_in_order(pruned(list(writes), depth)))
-        self._heads: tuple[Write, ...] | None = None
+        held = tuple(writes)
+        several = len(held) > 1  # most fields were written once
+        self.writes: tuple[Write, ...] = tuple(_in_order(pruned(list(held), depth))) if several else held
+        self._heads: tuple[Write, ...] | None = None if several else held
         self.views: dict[Any, Any] = {}
-        """What the field shows, by rule: kept by ``view``, since neither ever changes."""
+        """What several heads show, by rule: kept by ``view``, since neither ever changes."""
 
     @property
     def heads(self) -> tuple[Write, ...]:

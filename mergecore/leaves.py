@@ -61,7 +61,7 @@ def leaves_of_record(reading: Reading, record: Any, strict: bool = True) -> dict
             leaves_of(rule, (), record, into)
     if rule.whole:
         into[()] = Leaf(rule, record)
-    return {path: leaf._replace(value=plain(leaf.value, path)) for path, leaf in into.items()}
+    return _plain(into)
 
 
 def _row_leaves(
@@ -149,7 +149,14 @@ def leaves_at(reading: Reading, slot: Slot, path: Path, value: Any) -> dict[Path
     into: dict[Path, Leaf] = {}
     value = convert(value, slot.rule.declared, "the new value", InvalidInput, path)
     _place_leaves(reading, slot, path, value, into)
-    return {at: leaf._replace(value=plain(leaf.value, at)) for at, leaf in into.items()}
+    return _plain(into)
+
+
+def _plain(leaves: dict[Path, Leaf]) -> dict[Path, Leaf]:
+    for path, leaf in leaves.items():
+        if (value := plain(leaf.value, path)) is not leaf.value:
+            leaves[path] = leaf._replace(value=value)
+    return leaves
 
 
 def taken(value: Any, rule: Rule, path: Path, error: type[MergeError] = InvalidInput) -> Any:

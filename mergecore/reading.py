@@ -1,7 +1,7 @@
 """The record that the fields of a version show: composed, with its open conflicts and what was lost.
 
-Imports ``clock``, ``errors``, ``history``, ``layout``, ``paths``, ``policy``, ``records``, ``strategies``, ``values``,
-``view`` and ``wire``.
+Imports ``annotations``, ``clock``, ``errors``, ``history``, ``layout``, ``paths``, ``policy``, ``records``,
+``strategies``, ``times``, ``values``, ``view``, ``walk`` and ``wire``.
 """
 
 from __future__ import annotations
@@ -13,13 +13,14 @@ from typing import Any, NamedTuple
 
 import msgspec
 
+from .annotations import members_of
 from .clock import Timestamp
 from .errors import InvalidInput, SchemaMismatch, StrategyError
 from .history import Commit, History, ORSet, PNCounter, State, Write, heads_of
 from .layout import Slot, slots_of, typed
 from .paths import Path, Step
 from .policy import Rule
-from .records import build, convert, is_record, origin, text_of, validate
+from .records import as_is, build, convert, is_record, origin, text_of, validate
 from .strategies import Candidate, Conflict, Context
 from .times import Times
 from .values import UNSET, Sides, canonical, equal
@@ -87,7 +88,7 @@ class Reading:
         """What is a part of a group, or has fields."""
         self.there: dict[Path, Any] = {}
         """The records that would stand there, where that is open or lost."""
-        self.opened = {path[:n] for path in fields for n in range(1, len(path))}
+        self.opened = {path[:n] for path in fields if len(path) > 1 for n in range(1, len(path))}
         self.is_deleted = False
         self.shown: Any = None
         """The record shown, plain."""
@@ -146,6 +147,9 @@ class Reading:
         self.shown = self.composed()
         if not self.binding.is_modelled:
             return self.shown
+        with contextlib.suppress(Exception):  # of a record that is taken as it is, nobody need look at each field
+            return as_is(self.shown, self.binding.model)
+        self.check_values()
         try:
             return self.converted(self.shown)
         except InvalidInput as error:
@@ -157,6 +161,11 @@ class Reading:
             except InvalidInput as error:
                 wrong = error
         return self.invariant(wrong)
+
+    def check_values(self) -> None:
+        """Raises ``InvalidInput`` where what is stored is of another type than the field."""
+        for found in self.views.values():
+            _ = found.value
 
     def composed(self) -> Any:
         rule = self.binding.rule
@@ -179,8 +188,9 @@ class Reading:
         if found is None:
             found = self.views[path] = self.view(path, rule)
         self.rules[path] = rule
-        self.conflicts += found.conflicts
-        self.lost += found.lost
+        if found.conflicts or found.lost:
+            self.conflicts += found.conflicts
+            self.lost += found.lost
         return found
 
     def view(self, path: Path, rule: Rule) -> View:
@@ -192,8 +202,11 @@ class Reading:
             return View(value, value, (self.reused(path, rule, value, max(state.stamps())),) if state.reused else ())
         if self.past is not None:
             return self.view_in_past(state, rule, path)
-        alive = [head for head in state.heads if not any(gone.has(head.stamp) for gone in self.buried)]
-        return view_of(state, rule, path, alive) if 0 < len(alive) < len(state.heads) else view(state, rule, path)
+        if self.buried:
+            alive = [head for head in state.heads if not any(gone.has(head.stamp) for gone in self.buried)]
+            if 0 < len(alive) < len(state.heads):
+                return view_of(state, rule, path, alive)
+        return view(state, rule, path)
 
     def reused(self, path: Path, rule: Rule, value: Any, stamp: Timestamp) -> Conflict:
         """A count, or a set, of which nobody can say what was changed under one stamp."""
@@ -259,7 +272,8 @@ class Reading:
 
     def members(self, path: Path, rule: Rule, members: Sequence[str]) -> dict[str, Any]:
         """A group's value, which its members share."""
-        value = self.field(path, rule).stored
+        found = self.field(path, rule)
+        value = UNSET if found.value is UNSET else found.stored  # what is of another type is refused as such
         if value is UNSET:
             return {}
         if not isinstance(value, dict) or not value.keys() <= set(members):
@@ -296,6 +310,8 @@ class Reading:
         value = self.place(path, slot, inside, shown, state, mark) if path in self.opened else shown.stored
         if value is PRESENT:
             value = self.below(path, inside)
+            if Any in members_of(slot.rule.declared):  # into which nobody else looks
+                self.check_values()
         self.buried = outer
         return value
 
@@ -307,6 +323,7 @@ class Reading:
         other = Reading(self.fields, self.marks, self.binding)
         other.buried = self.buried
         record = other.below(path, inside)  # whether it is shown or not
+        other.check_values()
         with contextlib.suppress(InvalidInput):  # what breaks its own invariant stays a mapping
             record = typed(slot.rule, path, record)
         self.there[path] = record

@@ -7,6 +7,7 @@ library and ``errors``.
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import datetime
 import decimal
@@ -16,6 +17,7 @@ import uuid
 from collections.abc import Callable, Mapping
 from enum import Enum
 from functools import lru_cache
+from operator import is_
 from typing import Any, NamedTuple, TypeVar
 
 import msgspec
@@ -26,6 +28,7 @@ from .paths import Path, parse_path
 
 __all__ = [
     "Field",
+    "as_is",
     "as_row",
     "build",
     "convert",
@@ -44,7 +47,7 @@ _NATIVE = (
     bytes, bytearray, datetime.datetime, datetime.date, datetime.time, datetime.timedelta, uuid.UUID, decimal.Decimal,
 )  # fmt: skip
 
-
+_EVERYDAY = frozenset((str, int, bool, float, type(None), bytes))
 _PLAIN: dict[type, Callable[[Any], Any]] = {
     datetime.datetime: lambda value: datetime.datetime.combine(value.date(), value.timetz()),
     datetime.date: lambda value: datetime.date(value.year, value.month, value.day),
@@ -66,7 +69,7 @@ class Field(NamedTuple):
 
 def origin(kind: Any) -> Any:
     """The class behind a type: ``list`` for ``list[int]``, ``Page`` for ``Page[int]``."""
-    return typing.get_origin(kind) or kind
+    return kind if isinstance(kind, type) else typing.get_origin(kind) or kind
 
 
 def is_record(cls: Any) -> bool:
@@ -143,8 +146,8 @@ def substitute(kind: Any, given: Mapping[Any, Any]) -> Any:
 
 def values_of(record: Any) -> dict[str, Any]:
     """What a record (or a NamedTuple) holds, by encoded name; without the unset fields."""
-    found = ((f.key, getattr(record, f.name, UNSET)) for f in fields_of(type(record)) or ())
-    return {key: value for key, value in found if value is not UNSET}
+    fields = fields_of(type(record)) or ()
+    return {f.key: value for f in fields if (value := getattr(record, f.name, UNSET)) is not UNSET}
 
 
 def build(cls: type, values: Mapping[str, Any]) -> Any:
@@ -180,6 +183,9 @@ def convert(value: Any, kind: Any, what: str, error: type[MergeError] = InvalidI
         return value
     try:
         if fields := fields_of(kind):
+            if type(value) is dict:  # most need nothing put right
+                with contextlib.suppress(msgspec.ValidationError):
+                    return as_is(value, kind)
             value = as_row(value, fields)
         return _converted(value, kind, str_keys=True)
     except msgspec.ValidationError as wrong:
@@ -187,6 +193,11 @@ def convert(value: Any, kind: Any, what: str, error: type[MergeError] = InvalidI
         raise error(f"{what} is no {_name(kind)}: {wrong}{hint}", path + _place(str(wrong))) from wrong
     except Exception as wrong:  # the model's own code runs here, and that of an object's properties
         raise error(f"{what} cannot be converted to {_name(kind)}: {text_of(wrong)}", path) from wrong
+
+
+def as_is(value: Any, kind: Any) -> Any:
+    """A plain value as an instance of ``kind``, with nothing put right on the way. Raises whatever is raised."""
+    return _converted(value, kind, str_keys=True)
 
 
 def validate(value: Any, kind: Any) -> str:
@@ -232,12 +243,16 @@ def _plain(value: Any, enums: bool) -> Any:
             if isinstance(value, kind):
                 return plain(value)
     if isinstance(value, dict):
-        changed = {_plain(k, enums): _plain(v, enums) for k, v in value.items() if v is not UNSET}
-        alike = len(changed) == len(value) and all(a is b for a, b in zip(changed.values(), value.values()))
-        return value if alike and all(a is b for a, b in zip(changed, value)) else changed
+        changed = {
+            k if type(k) is str else _plain(k, enums): v if type(v) in _EVERYDAY else _plain(v, enums)
+            for k, v in value.items()
+            if v is not UNSET
+        }
+        alike = len(changed) == len(value) and all(map(is_, changed.values(), value.values()))
+        return value if alike and all(map(is_, changed, value)) else changed
     if type(value) in (list, tuple, set, frozenset):
-        items = [_plain(below, enums) for below in value]
-        return value if all(a is b for a, b in zip(items, value)) else type(value)(items)
+        items = [v if type(v) in _EVERYDAY else _plain(v, enums) for v in value]
+        return value if all(map(is_, items, value)) else type(value)(items)
     return value
 
 
@@ -293,8 +308,9 @@ def as_row(value: Any, fields: tuple[Field, ...]) -> Any:
     else:
         row = {f.key: getattr(value, f.name) for f in fields if hasattr(value, f.name)}
     for f in fields:
-        if type(row.get(f.key)) is int and row[f.key] in (0, 1) and validate(row[f.key], f.type):
-            row[f.key] = bool(row[f.key])
+        held = row.get(f.key)
+        if type(held) is int and held in (0, 1) and validate(held, f.type) and not validate(bool(held), f.type):
+            row[f.key] = bool(held)
     return row
 
 

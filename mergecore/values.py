@@ -257,8 +257,9 @@ def is_plain(kinds: Kinds, *lists: Any) -> bool:
 
 def check_depth(value: Any, what: str, limit: int = MAX_DEPTH) -> None:
     """Raises ``TooDeep`` where ``value`` nests beyond ``limit`` levels (or contains itself)."""
-    for _ in _leaves(value, what, limit=limit):
-        pass
+    if type(value) not in _ATOMS:
+        for _ in _leaves(value, what, limit=limit):
+            pass
 
 
 def check_value(value: Any, what: str, kinds: Kinds | None = None, at: Path = ()) -> None:

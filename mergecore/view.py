@@ -8,7 +8,7 @@ base that lies in both pasts. The walk of ``merge()`` does every step. Imports `
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from typing import Any, Literal, NamedTuple
+from typing import Any, Literal
 
 import msgspec
 
@@ -98,19 +98,28 @@ class Explanation(msgspec.Struct, frozen=True):
         return "\n".join(lines)
 
 
-class View(NamedTuple):
+class View(msgspec.Struct, gc=False):
     """What a field shows."""
 
-    value: Any
-    """A value of the field's type."""
+    made: Any
     stored: Any
-    """The same, plain."""
+    """What it shows, plain."""
     conflicts: tuple[Conflict, ...] = ()
     lost: tuple[Lost, ...] = ()
     old: bool = False
     """An older base was met, here or in a base."""
     stamp: Timestamp | None = None
     """The stamp of what is shown, as far as it is one head's."""
+    rule: Rule | None = None
+    """What its value is still to be made by: of one head, few ask for it."""
+    path: Path = ()
+
+    @property
+    def value(self) -> Any:
+        """What it shows, as a value of the field's type. Raises ``InvalidInput`` where what is stored is none."""
+        if (rule := self.rule) is not None:
+            self.made, self.rule = typed(rule, self.path, self.stored), None
+        return self.made
 
 
 NOTHING = View(UNSET, UNSET)
@@ -123,12 +132,17 @@ def name_of(stamp: Timestamp) -> str:
 
 
 def view(history: History, rule: Rule, path: Path, answers: Mapping[Path, Any] | None = None) -> View:
-    """What a field shows under a strategy. Cached, but for answers: those are consulted as ``Merged.resolve`` does."""
+    """What a field shows under a strategy. Of several heads it is kept, but for answers: those are consulted as
+    ``Merged.resolve`` does.
+    """
     if answers:
         return _Fold(history, rule, path).view(history.heads, answers=answers)
+    heads = history.heads
+    if len(heads) < 2:
+        return View(UNSET, heads[0].value, (), (), False, heads[0].stamp, rule, path) if heads else NOTHING
     found = history.views.get(rule)
     if found is None:
-        found = history.views[rule] = _Fold(history, rule, path).view(history.heads)
+        found = history.views[rule] = _Fold(history, rule, path).view(heads)
     return found
 
 
@@ -174,7 +188,7 @@ class _Fold:
             stored = next((w.value for w in heads if same(self.typed(w), shown.value)), None)
             stored = plain(shown.value) if stored is None and shown.value is not UNSET else stored
             stored = UNSET if shown.value is UNSET else stored
-            shown = shown._replace(stored=stored, conflicts=said.conflicts(shown.value), lost=tuple(said.lost))
+            shown.stored, shown.conflicts, shown.lost = stored, said.conflicts(shown.value), tuple(said.lost)
         if answers is None:
             self.memo[key] = shown
         return shown

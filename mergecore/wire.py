@@ -24,7 +24,7 @@ from .paths import Path
 from .records import is_record
 from .values import MAX_DEPTH, as_map
 
-__all__ = ["PRESENT", "pack", "plain", "unpack"]
+__all__ = ["PRESENT", "pack", "packed", "plain", "unpack", "wired"]
 
 
 class Presence(Enum):
@@ -61,7 +61,9 @@ def plain(value: Any, path: Path = (), depth: int = 0) -> Any:
     if (kind is list or kind is set) and _SIMPLE.issuperset(map(type, value)):
         return value.copy()
     if isinstance(value, (list, tuple)) and not hasattr(kind, "_fields"):
-        return [plain(below, (*path, i), depth + 1) for i, below in enumerate(value)]
+        return [
+            below if type(below) in _SIMPLE else plain(below, (*path, i), depth + 1) for i, below in enumerate(value)
+        ]
     if isinstance(value, (set, frozenset)):
         elements = [_hashable(plain(below, path, depth + 1)) for below in value]
         return set(elements)
@@ -70,7 +72,11 @@ def plain(value: Any, path: Path = (), depth: int = 0) -> Any:
     if (fields := as_map(value)) is not None:
         if hasattr(kind, "_fields"):  # a NamedTuple
             return [plain(below, (*path, key), depth + 1) for key, below in fields.items()]
-        made = {_key(key): plain(below, (*path, key), depth + 1) for key, below in fields.items() if below is not UNSET}
+        made = {
+            _key(key): below if type(below) in _SIMPLE else plain(below, (*path, key), depth + 1)
+            for key, below in fields.items()
+            if below is not UNSET
+        }
         return _as_encoded(kind, made) if is_record(kind) else made
     if isinstance(value, (bytearray, memoryview)):
         return bytes(value)
@@ -128,18 +134,20 @@ def _as_encoded(kind: type, fields: dict[str, Any]) -> Any:
     _INT, _MAP, _TUPLE, _PRESENT, _TEXT, _UNSET,
 ) = range(1, 15)  # fmt: skip
 
-_encode = msgspec.msgpack.Encoder().encode
+packed = msgspec.msgpack.Encoder().encode
+"""The bytes of what is ``wired``. Raises ``UnicodeEncodeError`` for a text that UTF-8 cannot write."""
 
 
 def pack(value: Any) -> bytes:
     """The bytes of a plain value, the same for all that is spelled the same; a set is in the order of the bytes."""
     try:
-        return _encode(_wire(value))
+        return packed(wired(value))
     except UnicodeEncodeError:  # half of a surrogate pair, which JSON can say
-        return _encode(_wire(value, odd_texts=True))
+        return packed(wired(value, odd_texts=True))
 
 
-def _wire(value: Any, odd_texts: bool = False) -> Any:
+def wired(value: Any, odd_texts: bool = False) -> Any:
+    """A plain value as MessagePack has it."""
     kind = type(value)
     if kind is str:
         return _text(value) if odd_texts else value
@@ -149,12 +157,12 @@ def _wire(value: Any, odd_texts: bool = False) -> Any:
     if kind is bool or kind is float or value is None or kind is bytes:
         return value
     if kind is list:
-        return [_wire(below, odd_texts) for below in value]
+        return [wired(below, odd_texts) for below in value]
     if kind is dict:
         if all(type(key) is str for key in value) and not odd_texts:
-            return {key: _wire(below) for key, below in value.items()}
-        pairs = [[_wire(key, odd_texts), _wire(below, odd_texts)] for key, below in value.items()]
-        return Ext(_MAP, _encode(pairs))
+            return {key: wired(below) for key, below in value.items()}
+        pairs = [[wired(key, odd_texts), wired(below, odd_texts)] for key, below in value.items()]
+        return Ext(_MAP, packed(pairs))
     if kind in _EXTENSIONS:
         code, write = _EXTENSIONS[kind]
         return Ext(code, write(value))
@@ -172,7 +180,7 @@ def _text(value: str) -> Any:
 
 
 def _elements(value: Any) -> bytes:
-    return _encode([_wire(below, odd_texts=True) for below in sorted(value, key=pack)])
+    return packed([wired(below, odd_texts=True) for below in sorted(value, key=pack)])
 
 
 def _moment(value: dt.datetime) -> str:
@@ -196,11 +204,11 @@ def _read_time(text: str) -> dt.time:
 _EXTENSIONS: dict[type, tuple[int, Callable[[Any], bytes]]] = {
     set: (_SET, _elements),
     frozenset: (_FROZENSET, _elements),
-    tuple: (_TUPLE, lambda value: _encode([_wire(below, odd_texts=True) for below in value])),
+    tuple: (_TUPLE, lambda value: packed([wired(below, odd_texts=True) for below in value])),
     dt.date: (_DATE, lambda value: value.isoformat().encode()),
     dt.datetime: (_DATETIME, lambda value: _moment(value).encode()),
     dt.time: (_TIME, lambda value: (value.isoformat() + "f" * value.fold).encode()),
-    dt.timedelta: (_DELTA, lambda value: _encode([value.days, value.seconds, value.microseconds])),
+    dt.timedelta: (_DELTA, lambda value: packed([value.days, value.seconds, value.microseconds])),
     Decimal: (_DECIMAL, lambda value: str(value).encode()),
     uuid.UUID: (_UUID, lambda value: value.bytes),
     Presence: (_PRESENT, lambda value: b""),
