@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -19,6 +20,11 @@ settings.register_profile("soak", max_examples=100_000, deadline=None, suppress_
 settings.load_profile("dev")
 
 Tally = Callable[..., None]
+
+
+def named(value: object) -> str:
+    """The id of a parameter: its text, without an address in it, which would be another one in each process."""
+    return re.sub(r" at 0x\w+", "", repr(value))
 
 
 @pytest.fixture

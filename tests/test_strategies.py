@@ -11,6 +11,7 @@ from functools import reduce
 from typing import Any
 
 import pytest
+from conftest import named
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
@@ -74,7 +75,7 @@ STRATEGIES: list[Strategy] = [
 # ---- one side
 
 
-@pytest.mark.parametrize("how", [*STRATEGIES, max, lambda base, ours, theirs: 99], ids=str)
+@pytest.mark.parametrize("how", [*STRATEGIES, max, lambda base, ours, theirs: 99], ids=named)
 @pytest.mark.parametrize(("base", "new"), [(1, 2), ("a", "b"), ([1], [1, 2]), ({1}, {2}), ({"x": 1}, {}), (UNSET, 5)])
 def test_a_side_that_did_not_change_yields_under_every_strategy(how: Any, base: Any, new: Any) -> None:
     """No strategy is asked about a one-sided change, not even a user's."""
@@ -237,7 +238,7 @@ def test_largest_and_smallest_compare_as_values_do(ours: Any, theirs: Any, low: 
     [(1, "a"), (None, 1), ({1}, {2}), (float("nan"), 1.0), ({"a": 1}, {"a": 2}), (True, 5),
      (dt.datetime(2024, 1, 1), dt.datetime(2024, 1, 1, tzinfo=dt.UTC)), (Decimal("sNaN"), Decimal(1))],
 )  # fmt: skip
-@pytest.mark.parametrize("how", [largest, smallest], ids=str)
+@pytest.mark.parametrize("how", [largest, smallest], ids=named)
 def test_what_does_not_compare_is_passed_on(how: Strategy, ours: Any, theirs: Any) -> None:
     """Different types, sets of which neither holds the other, NaN, naive beside aware times."""
     assert settle(how, "base", ours, theirs) == ("open", "not comparable")
@@ -290,7 +291,7 @@ def test_a_named_side_outranks_in_the_order_given() -> None:
     assert settle(prefer("hub") | lww, 0, 1, 2, names=names, at=(2, 1)) == 1
 
 
-@pytest.mark.parametrize("how", [edit_wins, delete_wins], ids=str)
+@pytest.mark.parametrize("how", [edit_wins, delete_wins], ids=named)
 def test_a_strategy_for_deletions_passes_on_two_edits(how: Strategy) -> None:
     """An edit against an edit is not its business."""
     assert settle(how, 0, 1, 2) == ("open", "no deletion")

@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 
 import msgspec
 import pytest
+from conftest import named
 from hypothesis import example, given
 from hypothesis import strategies as st
 
@@ -126,7 +127,7 @@ def test_bytes_tell_values_apart(one: Any, other: Any) -> None:
         ("a", "\ud800", PRESENT, "PRESENT", "<record>"),
         (1 << 64, str(1 << 64)),
     ],
-    ids=str,
+    ids=named,
 )
 def test_what_is_easily_confused_is_not(values: tuple[Any, ...]) -> None:
     """Each has bytes of its own, and comes back as what it was."""
@@ -236,7 +237,7 @@ VIENNA = zoneinfo.ZoneInfo("Europe/Vienna")
             dt.datetime(2026, 10, 25, 2, 30, tzinfo=dt.timezone(dt.timedelta(hours=1))),
         ),
     ],
-    ids=repr,
+    ids=named,
 )
 def test_values_are_kept_without_classes(value: Any, expected: Any) -> None:
     """So that an app that does not know them joins the same bytes."""
@@ -254,7 +255,7 @@ def test_values_are_kept_without_classes(value: Any, expected: Any) -> None:
         (lambda: {"a": 1j}, ("a",)),
         (lambda: {"a": iter([])}, ("a",)),
     ],
-    ids=repr,
+    ids=named,
 )
 def test_what_cannot_be_stored_is_named_by_its_place(make: Callable[[], Any], path: tuple[Any, ...]) -> None:
     """An object that no encoding knows."""
