@@ -410,7 +410,7 @@ class Version(Generic[T]):
         copies: list[Version[T]] = []
         for head in state.heads:
             if head is not winner:
-                new_id = str(uuid.uuid5(uuid.NAMESPACE_OID, f"{self.id} {head.stamp}"))
+                new_id = _copy_id(self.id, head.stamp)
                 fields = {**self._fields, at: History(state.depth, (head,))}
                 copies.append(Version(Stored(new_id, created, self.seen, fields, self._marks), self._binding))
         return (kept, *copies)
@@ -467,6 +467,11 @@ class Version(Generic[T]):
             return self
         anew: Version[T] = Version(made, self._binding)
         return anew if base is None or base.id != self.id else join(base, anew)
+
+    def is_fork_of(self, original: Version[Any]) -> bool:
+        """Whether this is a copy of another record, as ``fork`` makes them."""
+        heads = (head for state in self._fields.values() if isinstance(state, History) for head in state.heads)
+        return any(self.id == _copy_id(original.id, head.stamp) for head in heads)
 
     # ---- what writing is made of
 
@@ -673,6 +678,10 @@ def _author(by: Any) -> str | None:
     if by is not None and not (isinstance(by, str) and by):
         raise InvalidInput(f"by={by!r}: the author is a text that is not empty")
     return by
+
+
+def _copy_id(id: str, stamp: Timestamp) -> str:
+    return str(uuid.uuid5(uuid.NAMESPACE_OID, f"{id} {stamp}"))
 
 
 def _uuid7(millis: int) -> uuid.UUID:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import hashlib
 import zlib
 from collections.abc import AsyncIterator, Callable, Mapping
 from importlib.metadata import version
@@ -38,7 +39,7 @@ from .errors import (
 from .openapi import described
 from .protocol import Request
 from .store import PeerRow
-from .supernode import Answer, SuperNode, attributes, conflict_json, lost_json
+from .supernode import Answer, SuperNode, conflict_json, lost_json, patched, put_back
 
 __all__ = ["app_of"]
 
@@ -115,12 +116,15 @@ class _Web:
     async def sync(self, request: HTTPRequest) -> HTTPResponse:
         caller = await self._caller(request)
         body = await self._body(request)
+        answer = await run_in_threadpool(self._answered, body, caller)
+        return HTTPResponse(answer, media_type="application/msgpack")
+
+    def _answered(self, body: bytes, caller: PeerRow) -> bytes:
         try:
             asked = msgspec.msgpack.decode(body, type=Request)
         except (msgspec.MsgspecError, ValueError, RecursionError) as error:
             raise _Problem(400, f"the body is no request of a node: {error}") from error
-        answer = await run_in_threadpool(self.node.answer, asked, caller)
-        return HTTPResponse(msgspec.msgpack.encode(answer), media_type="application/msgpack")
+        return msgspec.msgpack.encode(self.node.answer(asked, caller))
 
     async def events(self, request: HTTPRequest) -> HTTPResponse:
         caller = await self._caller(request)
@@ -138,9 +142,9 @@ class _Web:
         return _json({"records": found})
 
     async def create(self, request: HTTPRequest) -> HTTPResponse:
-        model, caller = await self._may(request, "write")
-        data, key = await self._data(request), _key(request, caller)
-        made = await run_in_threadpool(lambda: self.node.create(model, data, by=caller.id, key=key))
+        caller, body, data = await self._written(request)
+        model, key, digest = request.path_params["model"], _key(request, caller), _digest(request, body)
+        made = await run_in_threadpool(lambda: self.node.create(model, data, by=caller.id, key=key, digest=digest))
         return _record(made, 201)
 
     async def read(self, request: HTTPRequest) -> HTTPResponse:
@@ -153,39 +157,40 @@ class _Web:
         return _record(found)
 
     async def replace(self, request: HTTPRequest) -> HTTPResponse:
-        data = await self._data(request)
+        caller, body, data = await self._written(request)
 
         def put(v: Version[Any], clock: Any, base: Version[Any], model: str, by: str) -> Version[Any]:
-            return v.put(clock, self.node.read_as(model, data), base=base, by=by)
+            return v.put(clock, self.node.read_as(model, put_back(data, base.record)), base=base, by=by)
 
-        return await self._changed(request, put)
+        return await self._changed(request, caller, body, put)
 
     async def patch(self, request: HTTPRequest) -> HTTPResponse:
-        data = await self._data(request)
+        caller, body, data = await self._written(request)
         if not isinstance(data, Mapping):
             raise _Problem(400, "a patch is an object of the fields that change (RFC 7396)")
 
         def put(v: Version[Any], clock: Any, base: Version[Any], model: str, by: str) -> Version[Any]:
-            patched = _patched(base.record, data)
-            return v.put(clock, self.node.read_as(model, patched), base=base, by=by)
+            return v.put(clock, patched(base.record, data), base=base, by=by)
 
-        return await self._changed(request, put)
+        return await self._changed(request, caller, body, put)
 
     async def delete(self, request: HTTPRequest) -> HTTPResponse:
         def delete(v: Version[Any], clock: Any, base: Version[Any], model: str, by: str) -> Version[Any]:
             return v.delete(clock, base=base, by=by)
 
-        return await self._changed(request, delete)
+        _, caller = await self._may(request, "write")
+        return await self._changed(request, caller, b"", delete)
 
     async def resolve(self, request: HTTPRequest) -> HTTPResponse:
-        data = await self._data(request)
+        caller, body, data = await self._written(request)
+        await self._may(request, "read")
         if not isinstance(data, Mapping):
             raise _Problem(400, 'give an object: {path: {"candidate": id}} or {path: {"value": value}}')
 
         def resolve(v: Version[Any], clock: Any, base: Version[Any], model: str, by: str) -> Version[Any]:
             return v.resolve(clock, _answers(base, data), base=base, by=by)
 
-        return await self._changed(request, resolve)
+        return await self._changed(request, caller, body, resolve)
 
     async def inbox(self, request: HTTPRequest) -> HTTPResponse:
         caller = await self._caller(request)
@@ -204,18 +209,26 @@ class _Web:
         )  # fmt: skip
 
     async def _changed(
-        self, request: HTTPRequest, change: Callable[[Version[Any], Any, Version[Any], str, str], Version[Any]]
+        self,
+        request: HTTPRequest,
+        caller: PeerRow,
+        body: bytes,
+        change: Callable[[Version[Any], Any, Version[Any], str, str], Version[Any]],
     ) -> HTTPResponse:
-        model, caller = await self._may(request, "write")
+        model = request.path_params["model"]
         guid, key = request.path_params["guid"], _key(request, caller)
         tag = request.headers.get("if-match")
         tag = tag if tag is None else tag.removeprefix("W/").strip('"')
-        changed = await run_in_threadpool(
-            lambda: self.node.change(
-                model, guid, lambda v, clock, base: change(v, clock, base, model, caller.id), tag=tag, key=key
-            )
-        )
-        return _record(changed)
+        may_read = caller.read is None or model in caller.read
+        asked = lambda: self.node.change(  # noqa: E731
+            model, guid, lambda v, clock, base: change(v, clock, base, model, caller.id), tag=tag, key=key,
+            digest=_digest(request, body),
+        )  # fmt: skip
+        try:
+            changed = await run_in_threadpool(asked)
+        except PreconditionFailed as error:
+            raise error if may_read else _Problem(412, str(error)) from None
+        return _record(changed) if may_read else HTTPResponse(status_code=204, headers={"ETag": f'"{changed.tag}"'})
 
     # ---- what is told to everybody
 
@@ -241,10 +254,12 @@ class _Web:
             raise _Problem(403, f"{caller.id!r} may not {what} {model!r:.200}")
         return model, caller
 
-    async def _data(self, request: HTTPRequest) -> Any:
-        await self._caller(request)  # nobody else makes us read
+    async def _written(self, request: HTTPRequest) -> tuple[PeerRow, bytes, Any]:
+        """Who writes, and what: nobody else makes us read."""
+        _, caller = await self._may(request, "write")
+        body = await self._body(request)
         try:
-            return msgspec.json.decode(await self._body(request))
+            return caller, body, await run_in_threadpool(msgspec.json.decode, body)
         except (msgspec.MsgspecError, ValueError, RecursionError) as error:
             raise _Problem(400, f"the body is no JSON: {error}") from error
 
@@ -256,6 +271,8 @@ class _Web:
         unpack = zlib.decompressobj(wbits=31) if encoding == "gzip" else None
         limit, size, parts = self.node.max_body, 0, []
         async for chunk in request.stream():
+            if unpack is not None and unpack.eof and chunk:
+                raise _Problem(400, "there is something after the end of the gzip stream")
             try:
                 part = unpack.decompress(chunk, limit - size + 1) if unpack is not None else chunk
             except zlib.error as error:
@@ -359,33 +376,15 @@ def _key(request: HTTPRequest, caller: PeerRow) -> str | None:
     return None if key is None else f"{caller.id} {request.method} {request.url.path} {key}"
 
 
+def _digest(request: HTTPRequest, body: bytes) -> bytes:
+    """Tells two requests with one idempotency key apart."""
+    return hashlib.blake2b(request.headers.get("if-match", "").encode() + b"\0" + body, digest_size=16).digest()
+
+
 def _whole_number(text: str, least: int, most: int) -> int:
     if not text.isascii() or not text.isdigit() or not least <= int(text[:9]) <= most:
         raise _Problem(400, f"limit={text!r:.50}: give a whole number of {least} to {most}")
     return int(text)
-
-
-def _patched(record: Any, patch: Mapping[str, Any]) -> dict[str, Any]:
-    """A record as plain data, with a JSON Merge Patch (RFC 7396) in it; null unsets a key, and makes a field None."""
-    target = msgspec.to_builtins(record, str_keys=True, enc_hook=str)
-    _patch(target, record, patch)
-    return target  # type: ignore[no-any-return]
-
-
-def _patch(target: dict[str, Any], record: Any, patch: Mapping[str, Any]) -> None:
-    names = attributes(record)
-    for key, value in patch.items():
-        if value is None and key not in names:
-            target.pop(key, None)
-        elif isinstance(value, Mapping):
-            there = target.get(key)
-            below = getattr(record, names[key], None) if key in names else None
-            if isinstance(record, Mapping):
-                below = record.get(key)
-            target[key] = dict(there) if isinstance(there, dict) else {}
-            _patch(target[key], below, value)
-        else:
-            target[key] = value
 
 
 def _answers(base: Version[Any], data: Mapping[str, Any]) -> dict[Any, Any]:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import httpx
 import msgspec
 
-from .errors import Forbidden, PeerError, StoreError
+from .errors import Forbidden, PeerError, TooLarge
 from .protocol import Request, Response
 
 if TYPE_CHECKING:
@@ -99,12 +99,12 @@ def follow(node: Node, url: str, token: str | None, stop: threading.Event) -> It
                 wait = min(30.0, wait * 2)
 
 
-def _error(address: str, answer: httpx.Response) -> PeerError | StoreError:
+def _error(address: str, answer: httpx.Response) -> PeerError:
     try:
         detail = str(msgspec.json.decode(answer.content)["detail"])
     except (msgspec.MsgspecError, KeyError, TypeError, ValueError):
         detail = answer.reason_phrase
-    kind = Forbidden if answer.status_code in (401, 403) else PeerError
+    kind = {401: Forbidden, 403: Forbidden, 413: TooLarge}.get(answer.status_code, PeerError)
     return kind(f"{address} says {answer.status_code}: {detail}")
 
 

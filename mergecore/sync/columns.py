@@ -6,8 +6,8 @@ beside it has it.
 
 from __future__ import annotations
 
+import dataclasses
 import datetime as dt
-import json
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
@@ -56,17 +56,42 @@ def projections(model: Any) -> list[Projection]:
     return found
 
 
-def plain(record: Any) -> Any:
+def plain(record: Any) -> dict[str, Any]:
     """A record as a mapping of plain data, dates and bytes as they are."""
-    return msgspec.to_builtins(record, builtin_types=_NATIVE, str_keys=True, order="sorted", enc_hook=str)
+    try:
+        return msgspec.to_builtins(record, builtin_types=_NATIVE, str_keys=True, enc_hook=str)  # type: ignore[no-any-return]
+    except (TypeError, ValueError, OverflowError):  # keys that are no JSON's
+        made = _walked(record)
+        return made if isinstance(made, dict) else {}
 
 
 def as_json(value: Any) -> Any:
-    """What a JSON column can hold of a value."""
+    """What JSON can hold of a value; what it cannot is a text."""
     try:
         return msgspec.json.decode(msgspec.json.encode(value, enc_hook=str, order="sorted"))
-    except UnicodeEncodeError:  # a lone surrogate somewhere
-        return json.loads(_storable(json.dumps(value, default=str, ensure_ascii=False)))
+    except (TypeError, ValueError, OverflowError, msgspec.MsgspecError):
+        return _walked(value)
+
+
+def _walked(value: Any) -> Any:
+    if isinstance(value, str):
+        return _storable(value)
+    if isinstance(value, Mapping):
+        return {_storable(str(key)): _walked(x) for key, x in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_walked(x) for x in value]
+    if isinstance(value, (set, frozenset)):
+        return sorted((_walked(x) for x in value), key=repr)
+    if isinstance(value, msgspec.Struct):
+        return {f.encode_name: _walked(getattr(value, f.name)) for f in msgspec.structs.fields(value)}
+    if dataclasses.is_dataclass(value) and not isinstance(value, type):
+        return {f.name: _walked(getattr(value, f.name)) for f in dataclasses.fields(value)}
+    if value is None or isinstance(value, (bool, float)) or (isinstance(value, int) and abs(value) < 1 << 63):
+        return value
+    try:
+        return msgspec.to_builtins(value, enc_hook=str)
+    except (TypeError, ValueError, OverflowError):
+        return str(value)
 
 
 def utc(moment: dt.datetime) -> dt.datetime:

@@ -17,6 +17,7 @@ __all__ = [
     "StoreReadOnly",
     "StoreTooNew",
     "SyncError",
+    "TooLarge",
 ]
 
 
@@ -30,6 +31,10 @@ class RecordNotFound(SyncError, LookupError):
 
 class PeerError(SyncError):
     """The peer cannot be reached, or gives no sensible answer. What was not exchanged is exchanged next time."""
+
+
+class TooLarge(PeerError):
+    """The peer takes less at once."""
 
 
 class Forbidden(PeerError):

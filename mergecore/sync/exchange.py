@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import msgspec
 
-from mergecore import Clock, ClockDrift, InvalidInput, SchemaMismatch, Version, VersionVector, join
+from mergecore import Clock, ClockDrift, InvalidInput, MergeError, SchemaMismatch, Version, VersionVector, join
 
-from .errors import Forbidden, PeerError
+from .errors import Forbidden, PeerError, StoreError, TooLarge
 from .plan import Action, Held, Kind, Purged, plan
 from .protocol import Change, Link, Request, Response, Result, Why, held_of, sized, vector_bytes
 from .store import ALL, NodeState, PeerRow, Row, Transaction
@@ -127,19 +127,20 @@ class _Intake:
             try:
                 came = self.decoded(change)
                 action = self.judged(change, came, row, rows)
+                if action.kind == "ignore" and (row is None or row.purged is not None):
+                    self.outcomes.append(Outcome(Result(change.guid), action.kind))
+                    continue
+                after = self.row_after(change, came, action.held, row)
+                if action.kind != "ignore" and isinstance(action.held, Version):
+                    self.filled(after, action.held)
             except _No as refusal:
                 told = row is not None and refusal.why in ("drift", "purged") and _may_read(self.peer, row.model)
                 held = change_of(row) if row is not None and told else None
                 self.outcomes.append(Outcome(Result(change.guid, refusal.why, str(refusal), held)))
                 continue
-            is_open = action.version is not None and bool(action.version.conflicts)
+            is_open = after.columns is not None and after.columns["_conflicts"] > 0
             self.outcomes.append(Outcome(Result(change.guid), action.kind, is_open))
-            if action.kind == "ignore" and (row is None or row.purged is not None):
-                continue
-            after = self.row_after(change, came, action.held, row)
             if action.kind != "ignore":
-                if isinstance(action.held, Version):
-                    tx.fill(after, action.held, after.data)
                 for earlier in (alike, self.merged, known):
                     earlier.pop(change.guid, None)  # it came twice
                 rows[change.guid] = after
@@ -166,6 +167,15 @@ class _Intake:
                 raise InvalidInput(f"{change.guid!r:.200} of {change.model!r:.200}: {error}") from error
             raise _No("invalid", error) from error
 
+    def filled(self, row: Row, version: Version[Any]) -> None:
+        """Puts a version into its row. Raises ``_No`` where the model here cannot show it, or SQL has no such table."""
+        try:
+            self.tx.fill(row, version, row.data)
+        except StoreError:
+            raise
+        except MergeError as error:
+            raise _No("schema", error) from error
+
     def judged(self, change: Change, came: Held, row: Row | None, rows: Mapping[str, Row]) -> Action:
         """What to do with a change. Raises ``_No``."""
         node, peer = self.node, self.peer
@@ -186,16 +196,32 @@ class _Intake:
             if not self.trusted:
                 raise _No("forbidden", "only a node with the right to relay says what was purged")
             return action
-        if not self.trusted:
-            origin = rows.get(change.origin) if change.origin is not None and row is None else None
-            known = node.held(origin) if origin is not None and _may_read(peer, origin.model) else stored
-            if other := _foreign(peer.id, came, known, action.held):
-                raise _No("not own", f"edits of {other!r} come from {peer.id!r}, which has no right to relay")
+        if not (self.trusted or self.peer.recovering) and (other := self.foreign(change, came, stored, action, rows)):
+            raise _No("not own", f"edits of {other!r} come from {peer.id!r}, which has no right to relay")
         try:
             self.clock.admit(came)
         except ClockDrift as error:
             raise _No("drift", error) from error
         return action
+
+    def foreign(
+        self, change: Change, came: Version[Any], stored: Held | None, action: Action, rows: Mapping[str, Row]
+    ) -> str | None:
+        """Another node whose edits a version brings, or says to have seen.
+
+        Of a copy, and of what comes back over a purge, it is known when its edits were made, and not what they were:
+        the original may have moved on.
+        """
+        if isinstance(stored, Version) and action.version is not None:
+            authors = action.version.authors(since=stored)
+        else:
+            seen = None if stored is None else stored.seen
+            origin = rows.get(change.origin) if change.origin is not None and stored is None else None
+            if origin is not None and origin.purged is None and origin.model == change.model:
+                original = self.node.decode(origin)
+                seen = original.seen if came.is_fork_of(original) and _may_read(self.peer, origin.model) else None
+            authors = frozenset(s.node for s in came.seen.values() if seen is None or not seen.covers(s))
+        return next((node for node in sorted(authors) if node.partition("~")[0] != self.peer.id), None)
 
     def row_after(self, change: Change, came: Held, held: Held, row: Row | None) -> Row:
         """A record's row after something came in: what of it others have, and whether the back-end has it all."""
@@ -239,15 +265,6 @@ def _may_read(peer: PeerRow, model: str) -> bool:
     return peer.read is None or model in peer.read
 
 
-def _foreign(name: str, came: Version[Any], stored: Held | None, after: Held) -> str | None:
-    """Another node whose edits a version brings, or says to have seen."""
-    if isinstance(stored, Version) and isinstance(after, Version):
-        authors = after.authors(since=stored)
-    else:
-        authors = frozenset(s.node for s in came.seen.values() if stored is None or not stored.seen.covers(s))
-    return next((node for node in sorted(authors) if node.partition("~")[0] != name), None)
-
-
 def purged_row(guid: str, model: str, held: Purged) -> Row:
     """What is left of a record that was wiped for good."""
     wiped = vector_bytes(held.seen)
@@ -267,6 +284,10 @@ def answer(node: Node, request: Request, caller: PeerRow | None) -> tuple[Respon
 
     Without ``caller`` it is one of this process, and trusted.
     """
+    if not all(0 <= n < 1 << 62 for n in (request.position, request.after, request.stored)):
+        raise InvalidInput("a position is a whole number from 0 on")
+    if caller is not None and len(request.changes) > BATCH:
+        raise InvalidInput(f"a request has {len(request.changes)} changes: {BATCH} are taken at once")
     with node.store.transaction() as tx:
         assert tx.state is not None
         state, before = tx.state, tx.state.position
@@ -288,11 +309,11 @@ def answer(node: Node, request: Request, caller: PeerRow | None) -> tuple[Respon
         after = after if as_told else 0
         if peer.epoch != request.epoch:
             peer.epoch, peer.acknowledged = request.epoch, 0
-        peer.acknowledged = max(peer.acknowledged, request.stored if as_told else 0)
+        peer.acknowledged = max(peer.acknowledged, min(request.stored, after))
         caught_up = peer.acknowledged == state.position
         limit = max(0, min(request.limit, BATCH))
         found = tx.changes(after, before, limit + 1, peer.read)
-        trusted = caller is None or caller.relay or peer.recovering
+        trusted = caller is None or caller.relay
         taken = take(node, tx, request.changes, peer, trusted=trusted, strict=caller is not None)
         peer.recovering = peer.recovering and (bool(request.changes) or not as_told)
         if caught_up:
@@ -335,6 +356,7 @@ class Session:
         self.node, self.link, self.progress = node, link, progress
         self.until = 0
         """What has a higher position in this node's order has changed since, and is sent next time."""
+        self.bytes = BATCH_BYTES
         self.report = Report()
         self.sent: set[str] = set()
         self.again: set[str] = set()
@@ -357,6 +379,9 @@ class Session:
             began = self.node.wall()
             try:
                 response = self.link(request)
+            except TooLarge as error:
+                self._less(sending, error)
+                continue
             except PeerError:
                 for row in sending:  # is it a row of ours that is damaged?
                     self.node.held(row)
@@ -376,6 +401,21 @@ class Session:
                 continue
             if all_sent and not (strange or response.changes or response.behind):
                 return self.report
+
+    def _less(self, sending: list[Row], error: TooLarge) -> None:
+        """The other node takes less at once: less is sent; one record that is too large is left for the next time."""
+        if not sending:
+            raise error
+        self.bytes = sum(len(row.data) for row in sending) // 2
+        if len(sending) == 1 and self.peer is not None:
+            with self.node.transaction() as tx:
+                row = sending[0]
+                self.again.add(row.guid)
+                self.report.refused.append(Refused(row.guid, row.model, "too large", str(error), self.peer.id))
+                if peer := tx.peer(self.peer.id):
+                    peer.acknowledged = max(peer.acknowledged, row.position)
+                    tx.save_peer(peer)
+                self._offer_again(tx)
 
     def _position(self) -> int:
         with self.node.store.transaction(write=False) as tx:
@@ -416,7 +456,7 @@ class Session:
         What this node has wiped by itself is none of the back-end's business.
         """
         found = tx.changes(peer.acknowledged, self.until, BATCH, None)
-        rows = found[: len(sized([change_of(row) for row in found], BATCH_BYTES))]
+        rows = found[: len(sized([change_of(row) for row in found], self.bytes))]
         reached = rows[-1].position if len(rows) < len(found) or len(found) == BATCH else self.until
         return [row for row in rows if row.purged is None or peer.id != self.node.back_end], reached
 
@@ -429,8 +469,9 @@ class Session:
             peer = tx.peer(response.node) or PeerRow(response.node)
             strange = self.peer is None or self.peer.id != peer.id
             if strange:
-                if self.peer is not None:  # another node has this address now
-                    tx.save_peer(msgspec.structs.replace(self.peer, address=""))
+                if self.peer is not None and (old := tx.peer(self.peer.id)):  # another node has this address now
+                    old.address = ""
+                    tx.save_peer(old)
                 sent, reached = [], 0
             self.peer, report.peer = peer, response.node
             if response.authority and node.back_end is None:
@@ -508,7 +549,8 @@ class Session:
 
     def _offer_again(self, tx: Transaction) -> None:
         """Gives what was refused positions that are yet to be sent; what had left of it is not forgotten."""
-        rows = [row for row in tx.rows(sorted(self.again)).values() if row.purged is None]
+        rows = [row for row in tx.rows(self.again).values() if row.purged is None]
+        rows.sort(key=lambda row: row.position)  # copies before what they were forked from
         for row in rows:
             row.handed = self.node.handed_note(tx, row)
         tx.mark(rows)

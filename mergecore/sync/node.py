@@ -8,17 +8,20 @@ from __future__ import annotations
 
 import contextlib
 import datetime as dt
+import hashlib
 import os
+import re
 import secrets
 import threading
 import time
+import typing
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Self
 
 import msgspec
 
-from mergecore import Clock, Conflict, InvalidInput, Lost, Policy, Version, VersionVector
+from mergecore import Clock, Conflict, InvalidInput, Lost, Policy, SchemaMismatch, Timestamp, Version, VersionVector
 
 from .errors import Forbidden, RecordNotFound, StoreCorrupt
 from .exchange import Report, Session, answer, purged_row
@@ -106,11 +109,11 @@ class Node:
             elif tx.state.name != name:
                 raise InvalidInput(f"this is the store of {tx.state.name!r}, and not of {name!r}")
             self.back_end = tx.state.back_end = back_end or tx.state.back_end
-            for model in self.models:
-                if tx.fit(model):
-                    for row in tx.all(model):
-                        tx.fill(row, self.decode(row))
-                        tx.show([row])
+            for model, cls in self.models.items():
+                shape = _shape(cls, self.policies.get(model))
+                if tx.fit(model) or tx.state.shapes.get(model) != shape:
+                    self._show_anew(tx, model)
+                tx.state.shapes[model] = shape
 
     def close(self) -> None:
         """Closes the store, and the connections to others."""
@@ -123,6 +126,13 @@ class Node:
 
     def __exit__(self, *_: object) -> None:
         self.close()
+
+    def _show_anew(self, tx: Transaction, model: str) -> None:
+        """Other columns, or another policy: what SQL sees of the records follows."""
+        for row in tx.all(model):
+            with contextlib.suppress(InvalidInput, SchemaMismatch):  # it tells when it is read
+                tx.fill(row, self.decode(row))
+                tx.show([row])
 
     @property
     def is_back_end(self) -> bool:
@@ -360,7 +370,10 @@ class Node:
         state = _state(tx)
         offset = state.offset
         try:
-            return Clock.load(state.clock, now=lambda: self._wall() + offset, max_drift=self.max_drift)
+            clock = Clock.load(state.clock, now=lambda: self._wall() + offset, max_drift=self.max_drift)
+            if Timestamp.parse(state.clock).millis <= self.now(tx) + self.max_drift:
+                return clock
+            return self.new_clock(tx)  # the time was wrong once: what is written from now on need not be
         except InvalidInput as error:
             raise StoreCorrupt(f"what the store has of the clock cannot be read: {error}") from error
 
@@ -375,8 +388,7 @@ class Node:
 
     def new_clock(self, tx: Transaction) -> Clock:
         """Another incarnation of the clock, that has seen nothing."""
-        state = _state(tx)
-        state.clock = Clock(self.name).save()
+        _state(tx).clock = Clock(self.name, now=lambda: 0).save()
         return self.clock(tx)
 
     def binding(self, model: str) -> tuple[Any, Policy | None]:
@@ -526,3 +538,9 @@ def _handed(row: Row) -> tuple[VersionVector, VersionVector]:
 
 def _pair(one: VersionVector, other: VersionVector) -> bytes:
     return msgspec.msgpack.encode((vector_bytes(one), vector_bytes(other)))
+
+
+def _shape(model: Any, policy: Policy | None) -> str:
+    """Tells whether records are shown as they were: of a model and a policy, without the addresses in their texts."""
+    fields = typing.get_type_hints(model, include_extras=True) if isinstance(model, type) else {}
+    return hashlib.blake2b(re.sub(r" at 0x\w+", "", repr((fields, policy))).encode(), digest_size=12).hexdigest()

@@ -13,9 +13,10 @@ from .plan import Held, Purged
 
 __all__ = ["Change", "Link", "Request", "Response", "Result", "Why", "held_of", "vector_bytes", "vector_of"]
 
-Why: TypeAlias = Literal["", "drift", "purged", "forbidden", "not own", "invalid", "schema"]
+Why: TypeAlias = Literal["", "drift", "purged", "forbidden", "not own", "invalid", "schema", "too large"]
 """Why a version was refused: a stamp of the future, a record that was wiped, no right to write the model, edits of
-another node without the right to relay, bytes that are no version, another kind or depth of a field."""
+another node without the right to relay, bytes that are no version, what the model here cannot show (or a field of
+another kind or depth), more than is taken at once."""
 
 
 class Change(msgspec.Struct, array_like=True):
@@ -113,6 +114,8 @@ def vector_of(data: bytes) -> VersionVector:
 
 def held_of(change: Change, model: Any, policy: Policy | None) -> Held:
     """What a change carries. Raises ``InvalidInput`` for bytes of no version, or of another record's."""
+    if not (0 < len(change.guid) <= 200 and change.guid.isprintable()):
+        raise InvalidInput("a guid has 1 to 200 printable characters")
     version: Version[Any] = Version.decode(change.data, model, policy)
     if version.id != change.guid:
         raise InvalidInput(f"these are the bytes of {version.id!r:.200}, and not of {change.guid!r:.200}")

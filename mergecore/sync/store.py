@@ -51,6 +51,8 @@ class NodeState(msgspec.Struct):
     """Up to which position bytes may have left: to the back-end, and to others."""
     back_end: str | None = None
     """The name of the peer that is the back-end."""
+    shapes: dict[str, str] = {}
+    """By model, what its records are shown by."""
 
 
 class PeerRow(msgspec.Struct):
@@ -623,7 +625,9 @@ class SQLTransaction:
             return (table, shown), False
         there = {column["name"]: column["type"] for column in inspector.get_columns(model)}
         if "_version" not in there:
-            raise StoreError(f"{self._store.where} has a table {model!r} of somebody else's: name the model otherwise")
+            raise InvalidInput(
+                f"{self._store.where} has a table {model!r} of somebody else's: name the model otherwise"
+            )
         if cls is None and "record" not in there:  # it was made for a model: without that, it can be read alone
             return (table, None), False
         document = [] if cls is None or "record" not in there else ["record"]

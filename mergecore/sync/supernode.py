@@ -7,6 +7,7 @@ import datetime as dt
 import hashlib
 import os
 import secrets
+import typing
 from collections.abc import Callable, Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
@@ -14,6 +15,7 @@ import msgspec
 
 from mergecore import Conflict, InvalidInput, Lost, Policy, Version, format_path
 
+from .columns import as_json
 from .errors import Forbidden, PreconditionFailed, PreconditionRequired, RecordNotFound
 from .node import Node, Peer, known_peer
 from .store import Base, PeerRow, Row, Store, Transaction
@@ -111,7 +113,7 @@ class SuperNode(Node):
             peer.write = allowed if write is None else sorted(write)
             peer.grants += known is not None
             peer.client_name, peer.fields, peer.relay = client_name, dict(fields or {}), relay
-            peer.token, peer.revoked, peer.retired = _hash(token), False, False
+            peer.token, peer.revoked, peer.retired, peer.recovering = _hash(token), False, False, False
             tx.save_peer(peer)
         return token
 
@@ -182,7 +184,9 @@ class SuperNode(Node):
                     break
             return self._answers(tx, rows)
 
-    def create(self, model: str, record: Any, *, by: str | None = None, key: str | None = None) -> Answer:
+    def create(
+        self, model: str, record: Any, *, by: str | None = None, key: str | None = None, digest: bytes = b""
+    ) -> Answer:
         """A new record, out of plain data; ``key`` makes it once, however often it is asked for."""
         cls, policy = self.binding(model)
 
@@ -193,7 +197,7 @@ class SuperNode(Node):
             self.keep(tx, clock, [(row, version)])
             return row
 
-        return self._once(key, made)
+        return self._once(key, digest, made)
 
     def change(
         self,
@@ -203,12 +207,13 @@ class SuperNode(Node):
         *,
         tag: str | None,
         key: str | None = None,
+        digest: bytes = b"",
     ) -> Answer:
         """A change of a record: ``change(version, clock, base)``, where ``base`` is what its author was looking at.
 
         ``tag`` is the tag of that; ``"*"``: whatever is there now. ``key`` makes the change once, however often it is
-        asked for. Raises ``PreconditionRequired`` without a tag, and ``PreconditionFailed``, with the record as it is,
-        for the tag of a version that is kept no longer.
+        asked for, with the same ``digest`` of what is asked. Raises ``PreconditionRequired`` without a tag, and
+        ``PreconditionFailed``, with the record as it is, for the tag of a version that is kept no longer.
         """
         if tag is None:
             raise PreconditionRequired("say what you were looking at: send the ETag back in If-Match")
@@ -231,7 +236,7 @@ class SuperNode(Node):
                 self.keep(tx, clock, [(row, after)])
             return row
 
-        return self._once(key, changed)
+        return self._once(key, digest, changed)
 
     def read_as(self, model: str, data: Any) -> Any:
         """Plain data as a record of a model. Raises ``InvalidInput``."""
@@ -240,26 +245,23 @@ class SuperNode(Node):
             raise InvalidInput("a record is a mapping of fields")
         if cls is None:
             return dict(data)
-        try:
-            record = msgspec.convert(data, cls)
-        except (msgspec.ValidationError, TypeError, ValueError) as error:
-            raise InvalidInput(f"the model {model!r} does not take this: {error}") from error
-        if unknown := _unknown(data, record, ()):
-            raise InvalidInput(f"the model {model!r} has no such field", unknown)
-        return record
+        return _converted(data, cls, ())
 
-    def _once(self, key: str | None, work: Callable[[Transaction], Row]) -> Answer:
+    def _once(self, key: str | None, digest: bytes, work: Callable[[Transaction], Row]) -> Answer:
         answer: Answer | PreconditionFailed
         with self.transaction() as tx:
             now = self.wall()
             if key is not None and (known := tx.answer(key, now)) is not None:
-                return msgspec.json.decode(known, type=Answer)
+                said, made = msgspec.msgpack.decode(known, type=tuple[bytes, Answer])
+                if said != digest:
+                    raise InvalidInput("this idempotency key was sent with another request: give each its own")
+                return made
             try:
                 answer = self._answers(tx, [work(tx)])[0]
             except PreconditionFailed as error:  # nothing was written, but the record as it is was handed out
                 answer = error
             if key is not None and isinstance(answer, Answer):
-                tx.keep_answer(key, msgspec.json.encode(answer), now, now + self._kept_for())
+                tx.keep_answer(key, msgspec.msgpack.encode((digest, answer)), now, now + self._kept_for())
         if isinstance(answer, PreconditionFailed):
             raise answer
         return answer
@@ -272,13 +274,16 @@ class SuperNode(Node):
 
     def _answers(self, tx: Transaction, rows: list[Row]) -> list[Answer]:
         now = self.wall()
-        tags = [tag_of(row.data) for row in rows]
-        tx.keep_bases([Base(tag, row.guid, row.data, now + self._kept_for()) for tag, row in zip(tags, rows)], now)
+        tags, long = [tag_of(row.data) for row in rows], self._kept_for()
+        bases = [Base(tag, row.guid, row.data, now + long) for tag, row in zip(tags, rows)]
+        known = {b.tag for b in bases if (old := tx.base(b.tag, b.guid, now)) and old.expires > now + long // 2}
+        if new := [base for base in bases if base.tag not in known]:
+            tx.keep_bases(new, now)
         return [self._answer(row, tag) for row, tag in zip(rows, tags)]
 
     def _answer(self, row: Row, tag: str) -> Answer:
         v = self.decode(row)
-        record = msgspec.to_builtins(v.record, str_keys=True, enc_hook=str)
+        record = as_json(v.record)
         dates = v.created.datetime, v.updated.datetime
         conflicts, lost = [conflict_json(c) for c in v.conflicts], [lost_json(x) for x in v.lost]
         return Answer(row.guid, row.model, tag, record, *dates, v.deleted, conflicts, lost)
@@ -287,22 +292,75 @@ class SuperNode(Node):
         return self.bases_for // dt.timedelta(milliseconds=1)
 
 
-def attributes(record: Any) -> dict[str, str]:
-    """The attributes of a record by the names of its fields; none of what is no record."""
-    if isinstance(record, msgspec.Struct):
-        return {f.encode_name: f.name for f in msgspec.structs.fields(record)}
-    return {f.name: f.name for f in dataclasses.fields(record)} if dataclasses.is_dataclass(record) else {}
+def patched(record: Any, patch: Mapping[str, Any], path: tuple[Any, ...] = ()) -> Any:
+    """A record with a JSON Merge Patch (RFC 7396) in it: what the patch does not name stays what it is.
+
+    Null takes a key of a mapping away, and makes a field of a model ``None``. Raises ``InvalidInput``, with the path.
+    """
+    if not _is_record(record):
+        made = dict(record) if isinstance(record, Mapping) else {}
+        for key, value in patch.items():
+            if value is None:
+                made.pop(key, None)
+            else:
+                made[key] = patched(made.get(key), value, (*path, key)) if isinstance(value, Mapping) else value
+        return made
+    fields, changes = _fields_of(type(record)), dict[str, Any]()
+    for key, value in patch.items():
+        at = (*path, key)
+        if key not in fields:
+            raise InvalidInput("there is no such field", at)
+        name, kind = fields[key]
+        there = getattr(record, name)
+        if isinstance(value, Mapping) and _is_record(there):
+            changes[name] = patched(there, value, at)
+        else:
+            changes[name] = _converted(patched(there, value, at) if isinstance(value, Mapping) else value, kind, at)
+    replace: Any = msgspec.structs.replace if isinstance(record, msgspec.Struct) else dataclasses.replace
+    try:
+        return replace(record, **changes)
+    except (TypeError, ValueError) as error:  # what the model checks by itself
+        raise InvalidInput(str(error), path) from error
+
+
+def put_back(data: Any, shown: Any) -> Any:
+    """Plain data of a client, who was shown ``shown`` as JSON: what he left as it was is what it was."""
+    if isinstance(data, Mapping) and isinstance(shown, Mapping):
+        return {key: put_back(value, shown[key]) if key in shown else value for key, value in data.items()}
+    return shown if as_json(shown) == data else data
+
+
+def _converted(value: Any, kind: Any, path: tuple[Any, ...]) -> Any:
+    try:
+        made = msgspec.convert(value, kind)
+    except (msgspec.ValidationError, TypeError, ValueError) as error:
+        raise InvalidInput(f"the model does not take this: {error}", path) from error
+    if unknown := _unknown(value, made, path):
+        raise InvalidInput("there is no such field", unknown)
+    return made
+
+
+def _is_record(value: Any) -> bool:
+    return isinstance(value, msgspec.Struct) or (dataclasses.is_dataclass(value) and not isinstance(value, type))
+
+
+def _fields_of(cls: Any) -> dict[str, tuple[str, Any]]:
+    """The attribute and the type of each field, by its encoded name."""
+    if issubclass(cls, msgspec.Struct):
+        return {f.encode_name: (f.name, f.type) for f in msgspec.structs.fields(cls)}
+    hints = typing.get_type_hints(cls, include_extras=True)
+    return {f.name: (f.name, hints[f.name]) for f in dataclasses.fields(cls)}
 
 
 def _unknown(data: Any, record: Any, path: tuple[Any, ...]) -> tuple[Any, ...]:
     """Where plain data says something that the record made of it does not; ``()`` where it says nothing of the kind."""
-    names = attributes(record)
-    if not names or not isinstance(data, Mapping):
+    if not _is_record(record) or not isinstance(data, Mapping):
         return ()
+    fields = _fields_of(type(record))
     for key, value in data.items():
-        if key not in names:
+        if key not in fields:
             return (*path, key)
-        if found := _unknown(value, getattr(record, names[key], None), (*path, key)):
+        if found := _unknown(value, getattr(record, fields[key][0]), (*path, key)):
             return found
     return ()
 
@@ -328,8 +386,7 @@ def lost_json(lost: Lost) -> dict[str, Any]:
 
 
 def _known(**parts: Any) -> dict[str, Any]:
-    there = {name: value for name, value in parts.items() if value is not msgspec.UNSET}
-    return msgspec.to_builtins(there, builtin_types=(dt.datetime,), str_keys=True, enc_hook=str)  # type: ignore[no-any-return]
+    return {name: as_json(value) for name, value in parts.items() if value is not msgspec.UNSET}
 
 
 def tag_of(data: bytes) -> str:
