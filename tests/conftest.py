@@ -41,7 +41,7 @@ def tally(request: pytest.FixtureRequest) -> Tally:
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     reports = [report for found in terminalreporter.stats.values() for report in found]
     ran = [report for report in reports if isinstance(report, pytest.TestReport) and report.when == "call"]
-    if counted := [told for report in ran for what, told in report.user_properties if what == "cases"]:
+    if counted := [str(told) for report in ran for what, told in report.user_properties if what == "cases"]:
         terminalreporter.section("cases")
         for line in counted:
             terminalreporter.line(line)

@@ -143,7 +143,7 @@ class _Web:
 
     async def create(self, request: HTTPRequest) -> HTTPResponse:
         caller, body, data = await self._written(request)
-        model, key, digest = request.path_params["model"], _key(request, caller), _digest(request, body)
+        model, key, digest = request.path_params["model"], _key(request, caller), _digest(body)
         made = await run_in_threadpool(lambda: self.node.create(model, data, by=caller.id, key=key, digest=digest))
         return _record(made, 201)
 
@@ -222,7 +222,7 @@ class _Web:
         may_read = caller.read is None or model in caller.read
         asked = lambda: self.node.change(  # noqa: E731
             model, guid, lambda v, clock, base: change(v, clock, base, model, caller.id), tag=tag, key=key,
-            digest=_digest(request, body),
+            digest=_digest(body),
         )  # fmt: skip
         try:
             changed = await run_in_threadpool(asked)
@@ -376,9 +376,9 @@ def _key(request: HTTPRequest, caller: PeerRow) -> str | None:
     return None if key is None else f"{caller.id} {request.method} {request.url.path} {key}"
 
 
-def _digest(request: HTTPRequest, body: bytes) -> bytes:
+def _digest(body: bytes) -> bytes:
     """Tells two requests with one idempotency key apart."""
-    return hashlib.blake2b(request.headers.get("if-match", "").encode() + b"\0" + body, digest_size=16).digest()
+    return hashlib.blake2b(body, digest_size=16).digest()
 
 
 def _whole_number(text: str, least: int, most: int) -> int:
@@ -439,7 +439,8 @@ async def _named(request: HTTPRequest, error: Exception) -> HTTPResponse:
     about = {
         "title": _TITLES.get(status, "Error"),
         "status": status,
-        "detail": str(error),
+        # a store's error says where it is
+        "detail": "the store cannot be used now" if isinstance(error, StoreError) else str(error),
         "error": type(error).__name__,
     }
     return _json({**about, **more}, status, headers, "problem+json")

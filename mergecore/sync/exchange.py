@@ -190,6 +190,8 @@ class _Intake:
             return action
         if peer.write is not None and change.model not in peer.write:
             raise _No("forbidden", f"{peer.id!r} may not write {change.model!r}")
+        if self.strict and node.models and change.model not in node.models:
+            raise _No("forbidden", f"{node.name!r} has no model {change.model!r}")
         if action.kind == "refuse":
             raise _No("purged", "the record was deleted and wiped, and this is an old version of it")
         if isinstance(came, Purged):
@@ -197,7 +199,7 @@ class _Intake:
                 raise _No("forbidden", "only a node with the right to relay says what was purged")
             return action
         if not (self.trusted or self.peer.recovering) and (other := self.foreign(change, came, stored, action, rows)):
-            raise _No("not own", f"edits of {other!r} come from {peer.id!r}, which has no right to relay")
+            raise _No("not own", f"edits of {other!r} come from {peer.id!r}, which has no right to relay them")
         try:
             self.clock.admit(came)
         except ClockDrift as error:
@@ -291,6 +293,8 @@ def answer(node: Node, request: Request, caller: PeerRow | None) -> tuple[Respon
     with node.store.transaction() as tx:
         assert tx.state is not None
         state, before = tx.state, tx.state.position
+        if request.node == node.name:
+            raise PeerError(f"{node.name!r} is this node: two that meet have two names")
         if caller is not None and caller.id != request.node:
             raise Forbidden(f"this is the token of {caller.id!r}, and the request is of {request.node!r}")
         peer = tx.peer(request.node) or PeerRow(request.node)
@@ -389,7 +393,7 @@ class Session:
             ended = self.node.wall()
             if response.restored:
                 again += 1
-                if again > 3:
+                if again > 20:
                     raise PeerError(f"{response.node!r} takes this store for an old backup again and again")
                 if self._position() < response.after:  # else an older request came later than a newer one
                     self.node.restored()

@@ -102,6 +102,8 @@ class Node:
         self._listeners: list[Callable[[int], None]] = []
         self._links: dict[tuple[str, str | None], HTTPLink] = {}
         Clock(name)  # a name that a clock takes
+        if self.models and (unknown := sorted(self.policies.keys() - self.models.keys())):
+            raise InvalidInput(f"policies of {', '.join(unknown)}: there are models of {', '.join(self.models)} alone")
         self.store: Store = SQLStore(store, self.models) if isinstance(store, str | os.PathLike) else store
         with self.transaction() as tx:
             if tx.state is None:
@@ -225,8 +227,10 @@ class Node:
             guid, lambda v, clock, shared: v.edit(clock, changes, by=by or self.by, shared=shared, **fields)
         )
 
-    def put(self, guid: str, record: Any, base: Any = None, *, by: str | None = None) -> Version[Any]:
-        """Writes what its author changed against ``base``, as ``Version.put`` does: a version, or a plain record."""
+    def put(self, guid: str, record: Any, base: Any, *, by: str | None = None) -> Version[Any]:
+        """Writes what its author changed against ``base``, what he was shown, as ``Version.put`` does: a version, or a
+        plain record (``node.get``). Somebody else's edit since is not reverted.
+        """
         return self.write(guid, lambda v, clock, shared: v.put(clock, record, base, by=by or self.by, shared=shared))
 
     def delete(self, guid: str, *, base: Version[Any] | None = None, by: str | None = None) -> Version[Any]:

@@ -96,12 +96,14 @@ class SuperNode(Node):
     ) -> str:
         """Expects a node (or a thin client) of this name, and gives its token, which is stored nowhere but as a hash.
 
-        ``read`` and ``write`` are the models that it may; unless given, all that this node has (any, if it has none).
+        ``read`` and ``write`` are the models that it may; unless given, all that this node has, and will have.
         ``relay``: it may hand on what other nodes wrote. ``fields`` are the application's own. Of one that is known
         already the token, the rights and the rest are replaced, and a revocation ends.
         """
         token = secrets.token_hex(32)
-        allowed = sorted(self.models) or None
+        for what, names in (("read", read), ("write", write)):
+            if isinstance(names, str):
+                raise InvalidInput(f"{what}={names!r}: give a list of models, [{names!r}]")
         with self.transaction() as tx:
             if not isinstance(id, str) or not id or "~" in id or id == self.name:
                 raise InvalidInput(
@@ -109,8 +111,8 @@ class SuperNode(Node):
                 )
             known = tx.peer(id)
             peer = known or PeerRow(id)
-            peer.read = allowed if read is None else sorted(read)
-            peer.write = allowed if write is None else sorted(write)
+            peer.read = None if read is None else sorted(read)
+            peer.write = None if write is None else sorted(write)
             peer.grants += known is not None
             peer.client_name, peer.fields, peer.relay = client_name, dict(fields or {}), relay
             peer.token, peer.revoked, peer.retired, peer.recovering = _hash(token), False, False, False
@@ -157,14 +159,21 @@ class SuperNode(Node):
             limit = self.wall() - self.stale_after // dt.timedelta(milliseconds=1)
             silent = [p for p in tx.peers() if p.last_sync <= limit and p.reminded <= p.last_sync]
             late = [self.peer(tx, p) for p in silent if not (p.revoked or p.retired)]
+        failed: Exception | None = None
         for peer in late:
             if peer.behind:
-                self.on_stale(peer)
+                try:
+                    self.on_stale(peer)
+                except Exception as error:  # the others are told all the same
+                    failed = error
+                    continue
                 told.append(peer)
                 with self.transaction() as tx:
                     row = known_peer(tx, peer.id)
                     row.reminded = max(self.wall(), row.last_sync + 1)
                     tx.save_peer(row)
+        if failed is not None:
+            raise failed
         return told
 
     # ---- clients that know nothing of stamps

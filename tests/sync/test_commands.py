@@ -355,7 +355,7 @@ def test_with_models_a_field_is_settled_whole_and_takes_what_its_type_takes(tmp_
         screen = terminal.wait_for("title [m,1,2,3,e,b,s,q,?]?")
         assert "lost at who" in screen and "by laptop" in screen
         answer(terminal, "3", "e", '"soon"', "e", '"2026-02-03"', "t")
-        screen = terminal.wait_for("(2 of 2 in note)")
+        screen = terminal.wait_for("note[4:5] [m")
         assert "base" in screen and '"e\\n"' in screen and "not stored: due" in screen
         answer(terminal, "m")
         terminal.wait_for("the record: edit against deletion")
