@@ -250,6 +250,8 @@ class _Web:
     async def _may(self, request: HTTPRequest, what: str) -> tuple[str, PeerRow]:
         caller = await self._caller(request)
         model, allowed = request.path_params["model"], caller.read if what == "read" else caller.write
+        if self.node.models and model not in self.node.models:
+            raise _Problem(404, f"there is no model {model!r:.200} here")
         if allowed is not None and model not in allowed:
             raise _Problem(403, f"{caller.id!r} may not {what} {model!r:.200}")
         return model, caller

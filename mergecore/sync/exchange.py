@@ -293,10 +293,10 @@ def answer(node: Node, request: Request, caller: PeerRow | None) -> tuple[Respon
     with node.store.transaction() as tx:
         assert tx.state is not None
         state, before = tx.state, tx.state.position
-        if request.node == node.name:
-            raise PeerError(f"{node.name!r} is this node: two that meet have two names")
         if caller is not None and caller.id != request.node:
             raise Forbidden(f"this is the token of {caller.id!r}, and the request is of {request.node!r}")
+        if request.node == node.name:
+            raise PeerError(f"{node.name!r} is this node: two that meet have two names")
         peer = tx.peer(request.node) or PeerRow(request.node)
         if peer.revoked:
             raise Forbidden(f"the node {peer.id!r} was revoked")
