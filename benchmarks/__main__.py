@@ -15,7 +15,7 @@ from collections.abc import Callable, Mapping, Sequence
 from importlib.metadata import version
 from types import ModuleType
 
-from . import convergence, sequences, text
+from . import convergence, sequences, sync, text
 from .peers import load
 from .report import exit_code
 from .running import Run
@@ -24,9 +24,10 @@ GROUPS: dict[str, Callable[[Run], None]] = {
     "sequences": sequences.measure,
     "text": text.measure,
     "convergence": convergence.measure,
+    "sync": sync.measure,
 }
-ALONE = {"convergence"}
-"""Groups in which nobody else is measured."""
+ALONE = {"convergence", "sync"}
+"""Groups in which none of the peers that are loaded is measured."""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -81,6 +81,7 @@ def run(name: str, size: int, seed: int) -> World:
 def _merge(name: str, size: int, seed: int) -> World:
     from mergecore import merge
 
+    from .machine import peak
     from .peers import mergecore_
 
     drawn = WORLDS[name](size, random.Random(seed))
@@ -88,7 +89,7 @@ def _merge(name: str, size: int, seed: int) -> World:
     start = time.perf_counter()
     merged = merge(base, ours, theirs)
     seconds = time.perf_counter() - start
-    megabytes = _peak()
+    megabytes = peak()
     value, candidates, _ = mergecore_.outcome(merged)
     held = Counter(value) + Counter(candidates)
     wrong = ""
@@ -97,17 +98,6 @@ def _merge(name: str, size: int, seed: int) -> World:
     elif merge(base, theirs, ours, names=("theirs", "ours")).value != value:
         wrong = "another value with the sides swapped"
     return World(seconds, megabytes, wrong)
-
-
-def _peak() -> float:
-    """Megabytes at most so far. Linux counts the parent into a child's ``ru_maxrss``, but not into ``VmHWM``."""
-    status = Path("/proc/self/status")
-    if status.exists():
-        return next(int(line.split()[1]) for line in status.read_text().splitlines() if "VmHWM" in line) * 1024 / 1e6
-    import resource  # not on Windows
-
-    unit = 1 if sys.platform == "darwin" else 1024
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit / 1e6
 
 
 if __name__ == "__main__":

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import random
 import subprocess
 import sys
@@ -19,12 +20,15 @@ from benchmarks.peers import Contender, Outcome, for_lists, load
 from benchmarks.report import Timed, exit_code, failures, judge, rows
 from benchmarks.running import Run
 from benchmarks.sequences import judge_world
+from benchmarks.sync import Taken, judge_idle, judge_pull, missing, slope
 from benchmarks.text import Pace, judge_corpus
+from benchmarks.todos import draw_changes, draw_todos, write_lines, wrong
 from benchmarks.worlds import World
 
 ROOT = Path(__file__).parents[1]
 MODEL = ROOT.parent / "shared" / "model"
 PEERS, MISSING = load()
+MISSING += filter(None, [missing()])
 
 
 @pytest.mark.skipif(
@@ -35,7 +39,7 @@ def test_a_smoke_run_verifies_every_group() -> None:
     command = [sys.executable, "-m", "benchmarks", "--smoke", "--check"]
     run = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
     assert run.returncode == 0, run.stdout + run.stderr
-    assert all(f"=== {group}\n" in run.stdout for group in ("sequences", "text", "convergence"))
+    assert all(f"=== {group}\n" in run.stdout for group in ("sequences", "text", "convergence", "sync"))
 
 
 def contender(name: str, merge: Callable[[Any, Any, Any], Any]) -> Contender:
@@ -158,3 +162,56 @@ def test_one_run_is_too_many_that_is_wrong_without_a_word_or_disagrees() -> None
     assert judge_cell(hub, cell(0, 199, 1), sampled=False) == [
         "hub 5, single saves, depth 0: not exact, as the design always is, in 1 of 200 runs, first with seed 206"
     ]
+
+
+# ------------------------------------------------------------------------------------------ sync
+
+
+def test_growth_is_the_slope_between_logarithms() -> None:
+    """Linear is 1, quadratic 2, and what does not grow 0."""
+    sizes = (10.0, 100.0, 1000.0)
+    slopes = [slope([(n, 3 * n**power) for n in sizes]) for power in (0, 1, 2)]
+    assert slopes == [pytest.approx(0), pytest.approx(1), pytest.approx(2)]
+
+
+def test_a_pull_is_judged_by_the_median_of_its_ratios_to_the_floor() -> None:
+    """Round by round: 2, 5 and 3 times here; a smoke run has no target."""
+    taken = {"mergecore": [Taken(2.0), Taken(5.0), Taken(6.0)], "the floor": [Taken(1.0), Taken(1.0), Taken(2.0)]}
+    assert judge_pull("a pull", taken, 3.0) == judge_pull("a pull", taken, None) == []
+    assert judge_pull("a pull", taken, 2.5) == ["a pull: 3 times the floor, the target is 2.5"]
+
+
+def test_an_idle_sync_is_one_request() -> None:
+    """Each of them: a second one is too many, and none would be no sync."""
+    assert judge_idle([Taken(0.1, requests=1)] * 3) == []
+    assert judge_idle([Taken(0.1, requests=1), Taken(0.1, requests=2)]) == [
+        "an idle sync: 2 round trips, the target is 1"
+    ]
+    assert judge_idle([Taken(0.1)]) == ["an idle sync asks nobody"]
+
+
+def test_what_a_side_holds_is_checked_record_by_record(tmp_path: Path) -> None:
+    """Of what two sides changed: lost, doubled, strange, reverted, or with a conflict too few or too many is wrong."""
+    rng = random.Random(1)
+    todos = draw_todos(50, rng)
+    changes = draw_changes(todos, 20, rng)
+    assert (len(changes.here), len(changes.there), len(changes.clash)) == (11, 11, 2)
+    expected = {todo["guid"]: {**todo} for todo in todos}
+    for change in (*changes.here, *changes.there):
+        expected[change["guid"]] |= change
+    right = [[guid := todo.pop("guid"), todo, int(guid in changes.clash)] for todo in expected.values()]
+    clash, plain = (next(i for i, line in enumerate(right) if line[2] is open_now) for open_now in (1, 0))
+
+    def instead(i: int, **fields: Any) -> list[Any]:
+        return [*right[:i], [right[i][0], right[i][1] | fields, right[i][2]], *right[i + 1 :]]
+
+    def judged(lines: list[Any]) -> str:
+        return wrong(Path(write_lines(json.loads(json.dumps(lines)), tmp_path / "dump")), todos, changes)
+
+    assert judged(right) == judged(right[::-1]) == judged(instead(clash, assignee="ann")) == ""
+    mutants = [
+        right[:-1], [*right, right[0]], [*right, ["strange", right[0][1], 0]], instead(plain, title="reverted"),
+        instead(clash, assignee=None), [[guid, record, 0] for guid, record, _ in right],
+        [[guid, record, 1] for guid, record, _ in right],
+    ]  # fmt: skip
+    assert all(judged(mutant) for mutant in mutants)
