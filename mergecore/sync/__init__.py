@@ -3,6 +3,12 @@
 It needs the extra ``sync``: ``pip install 'mergecore[sync]'``.
 """
 
+try:
+    import sqlalchemy as _  # noqa: F401
+except ModuleNotFoundError as error:
+    todo = "mergecore.sync needs its extra: pip install 'mergecore[sync]'"
+    raise ModuleNotFoundError(todo, name=error.name) from error
+
 from .errors import (
     Forbidden,
     PeerError,
