@@ -200,6 +200,27 @@ def test_a_deletion_and_a_fork_of_the_future_are_rewritten_too() -> None:
         assert phone.version(copy).encode() == laptop.version(copy).encode() == back_end.version(copy).encode()
 
 
+@pytest.mark.xfail(strict=True, reason="the copy's base is looked up in the original, which has moved on")
+def test_a_fork_of_the_future_of_a_record_that_moved_on() -> None:
+    """The copy is rewritten above what of it others have, whatever came into the original since."""
+    time = Time()
+    with server(time) as back_end, device("phone", time) as phone, device("laptop", time) as laptop:
+        guid = phone.insert(Todo("x", votes=1))
+        phone.sync(back_end)
+        laptop.sync(back_end)
+        phone.edit(guid, owner="ann")
+        laptop.edit(guid, owner="bob")
+        for node in (laptop, phone, laptop):
+            node.sync(back_end)
+        phone._wall = time.ahead(YEAR)
+        (copy,) = phone.fork(guid, "owner")
+        laptop.edit(guid, title="moved on")
+        laptop.sync(back_end)
+        report = phone.sync(back_end)
+        assert (report.refused, report.waiting) == ([], [])
+        assert {back_end.get(one).owner for one in (guid, copy)} == {"ann", "bob"}
+
+
 # ------------------------------------------------------------------------------------------------------- who waits
 
 
@@ -470,7 +491,7 @@ _COUNTS = dict.fromkeys(("runs", "with a jump"), 0)
 
 
 @given(_STEPS)
-@settings(max_examples=min(settings().max_examples // 15, 600))
+@settings(max_examples=min(settings().max_examples // 15, 200))
 def _lives(steps: list[tuple[int, str, int]]) -> None:
     _lived(steps)
 
@@ -479,4 +500,4 @@ def test_whatever_the_clocks_say_nothing_is_lost_or_counted_twice(tally: Tally) 
     """Three devices whose clocks jump by a year, with each other and a server: counters and sets end exact."""
     _lives()
     for what, n in _COUNTS.items():
-        tally(f"clocks, {what}", n, min(settings().max_examples // 15, 600) // 4)
+        tally(f"clocks, {what}", n, min(settings().max_examples // 15, 200) // 4)
