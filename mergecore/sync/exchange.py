@@ -214,15 +214,17 @@ class _Intake:
         Of a copy, and of what comes back over a purge, it is known when its edits were made, and not what they were:
         the original may have moved on.
         """
-        if isinstance(stored, Version) and action.version is not None:
+        known = VersionVector() if stored is None else stored.seen
+        origin = rows.get(change.origin) if change.origin is not None else None
+        is_copy = False
+        if origin is not None and origin.purged is None and origin.model == change.model:
+            original = self.node.decode(origin)
+            is_copy = _may_read(self.peer, origin.model) and came.is_fork_of(original)
+            known = known | original.seen if is_copy else known
+        if isinstance(stored, Version) and action.version is not None and not is_copy:
             authors = action.version.authors(since=stored)
         else:
-            seen = None if stored is None else stored.seen
-            origin = rows.get(change.origin) if change.origin is not None and stored is None else None
-            if origin is not None and origin.purged is None and origin.model == change.model:
-                original = self.node.decode(origin)
-                seen = original.seen if came.is_fork_of(original) and _may_read(self.peer, origin.model) else None
-            authors = frozenset(s.node for s in came.seen.values() if seen is None or not seen.covers(s))
+            authors = frozenset(s.node for s in came.seen.values() if not known.covers(s))
         return next((node for node in sorted(authors) if node.partition("~")[0] != self.peer.id), None)
 
     def row_after(self, change: Change, came: Held, held: Held, row: Row | None) -> Row:
