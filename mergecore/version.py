@@ -457,7 +457,8 @@ class Version(Generic[T]):
         """
         if not isinstance(clock, Clock):
             raise InvalidInput(f"{clock!r} is no clock: give the device's new Clock")
-        if base is not None and not (base.seen <= self.seen if base.id != self.id else join(self, base) == self):
+        of_original = base is not None and base.id != self.id and self.is_fork_of(base)  # which may have moved on
+        if base is not None and not of_original and join(self, base) != self:
             raise InvalidInput("the base has what this version has not: join them first")
         if base is not None and clock.node in base.seen:
             raise InvalidInput(f"others have stamps of {clock.node!r}: give a new Clock({clock.name!r})")
@@ -466,7 +467,7 @@ class Version(Generic[T]):
         if made is stored:
             return self
         anew: Version[T] = Version(made, self._binding)
-        return anew if base is None or base.id != self.id else join(base, anew)
+        return anew if base is None or of_original else join(base, anew)
 
     def is_fork_of(self, original: Version[Any]) -> bool:
         """Whether this is a copy of another record, as ``fork`` makes them."""

@@ -159,8 +159,13 @@ class _Web:
     async def replace(self, request: HTTPRequest) -> HTTPResponse:
         caller, body, data = await self._written(request)
 
-        def put(v: Version[Any], clock: Any, base: Version[Any], model: str, by: str) -> Version[Any]:
-            return v.put(clock, self.node.read_as(model, put_back(data, base.record)), base=base, by=by)
+        def put(v: Version[Any], clock: Any, base: Version[Any]) -> Version[Any]:
+            return v.put(
+                clock,
+                self.node.read_as(request.path_params["model"], put_back(data, base.record)),
+                base=base,
+                by=caller.id,
+            )
 
         return await self._changed(request, caller, body, put)
 
@@ -169,16 +174,17 @@ class _Web:
         if not isinstance(data, Mapping):
             raise _Problem(400, "a patch is an object of the fields that change (RFC 7396)")
 
-        def put(v: Version[Any], clock: Any, base: Version[Any], model: str, by: str) -> Version[Any]:
-            return v.put(clock, patched(base.record, data), base=base, by=by)
+        def put(v: Version[Any], clock: Any, base: Version[Any]) -> Version[Any]:
+            return v.put(clock, patched(base.record, data), base=base, by=caller.id)
 
         return await self._changed(request, caller, body, put)
 
     async def delete(self, request: HTTPRequest) -> HTTPResponse:
-        def delete(v: Version[Any], clock: Any, base: Version[Any], model: str, by: str) -> Version[Any]:
-            return v.delete(clock, base=base, by=by)
-
         _, caller = await self._may(request, "write")
+
+        def delete(v: Version[Any], clock: Any, base: Version[Any]) -> Version[Any]:
+            return v.delete(clock, base=base, by=caller.id)
+
         return await self._changed(request, caller, b"", delete)
 
     async def resolve(self, request: HTTPRequest) -> HTTPResponse:
@@ -187,8 +193,8 @@ class _Web:
         if not isinstance(data, Mapping):
             raise _Problem(400, 'give an object: {path: {"candidate": id}} or {path: {"value": value}}')
 
-        def resolve(v: Version[Any], clock: Any, base: Version[Any], model: str, by: str) -> Version[Any]:
-            return v.resolve(clock, _answers(base, data), base=base, by=by)
+        def resolve(v: Version[Any], clock: Any, base: Version[Any]) -> Version[Any]:
+            return v.resolve(clock, _answers(base, data), base=base, by=caller.id)
 
         return await self._changed(request, caller, body, resolve)
 
@@ -213,19 +219,16 @@ class _Web:
         request: HTTPRequest,
         caller: PeerRow,
         body: bytes,
-        change: Callable[[Version[Any], Any, Version[Any], str, str], Version[Any]],
+        change: Callable[[Version[Any], Any, Version[Any]], Version[Any]],
     ) -> HTTPResponse:
-        model = request.path_params["model"]
-        guid, key = request.path_params["guid"], _key(request, caller)
-        tag = request.headers.get("if-match")
+        model, guid = request.path_params["model"], request.path_params["guid"]
+        tag, key = request.headers.get("if-match"), _key(request, caller)
         tag = tag if tag is None else tag.removeprefix("W/").strip('"')
         may_read = caller.read is None or model in caller.read
-        asked = lambda: self.node.change(  # noqa: E731
-            model, guid, lambda v, clock, base: change(v, clock, base, model, caller.id), tag=tag, key=key,
-            digest=_digest(body),
-        )  # fmt: skip
         try:
-            changed = await run_in_threadpool(asked)
+            changed = await run_in_threadpool(
+                self.node.change, model, guid, change, tag=tag, key=key, digest=_digest(body)
+            )
         except PreconditionFailed as error:
             raise error if may_read else _Problem(412, str(error)) from None
         return _record(changed) if may_read else HTTPResponse(status_code=204, headers={"ETag": f'"{changed.tag}"'})

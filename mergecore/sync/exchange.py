@@ -17,7 +17,7 @@ from mergecore import Clock, ClockDrift, InvalidInput, MergeError, SchemaMismatc
 from .errors import Forbidden, PeerError, StoreError, TooLarge
 from .plan import Action, Held, Kind, Purged, plan
 from .protocol import Change, Link, Request, Response, Result, Why, held_of, sized, vector_bytes
-from .store import ALL, NodeState, PeerRow, Row, Transaction
+from .store import ALL, NodeState, PeerRow, Row, Transaction, state_of
 
 if TYPE_CHECKING:
     from .node import Node
@@ -154,7 +154,7 @@ class _Intake:
 
     def end(self) -> Taken:
         """Stores what had to be merged."""
-        position = _state(self.tx).position
+        position = state_of(self.tx).position
         _keep(self.tx, self.merged.values())
         return Taken(self.outcomes, position, frozenset(self.moved))
 
@@ -293,8 +293,8 @@ def answer(node: Node, request: Request, caller: PeerRow | None) -> tuple[Respon
     if caller is not None and len(request.changes) > BATCH:
         raise InvalidInput(f"a request has {len(request.changes)} changes: {BATCH} are taken at once")
     with node.store.transaction() as tx:
-        assert tx.state is not None
-        state, before = tx.state, tx.state.position
+        state = state_of(tx)
+        before = state.position
         if caller is not None and caller.id != request.node:
             raise Forbidden(f"this is the token of {caller.id!r}, and the request is of {request.node!r}")
         if request.node == node.name:
@@ -362,7 +362,8 @@ class Session:
         self.node, self.link, self.progress = node, link, progress
         self.until = 0
         """What has a higher position in this node's order has changed since, and is sent next time."""
-        self.bytes = BATCH_BYTES
+        self.at_once = BATCH_BYTES
+        """So many bytes are sent at once."""
         self.report = Report()
         self.sent: set[str] = set()
         self.again: set[str] = set()
@@ -412,7 +413,7 @@ class Session:
         """The other node takes less at once: less is sent; one record that is too large is left for the next time."""
         if not sending:
             raise error
-        self.bytes = sum(len(row.data) for row in sending) // 2
+        self.at_once = sum(len(row.data) for row in sending) // 2
         if len(sending) == 1 and self.peer is not None:
             with self.node.transaction() as tx:
                 row = sending[0]
@@ -425,10 +426,9 @@ class Session:
 
     def _position(self) -> int:
         with self.node.store.transaction(write=False) as tx:
-            assert tx.state is not None
             self.peer = next((p for p in tx.peers() if p.address == self.link.address), None)
             self.cursor = 0 if self.peer is None else self.peer.after
-            return tx.state.position
+            return state_of(tx).position
 
     def _request(self) -> tuple[list[Row], int, Request]:
         """What to say next, and up to where that goes in this node's order. That it leaves is noted before it does."""
@@ -445,16 +445,15 @@ class Session:
                     state.handed = to_back_end, max(to_others, reached)
         request = Request(
             node.name, state.epoch, state.position, peer.epoch, peer.granted, self.cursor, peer.after,
-            [change_of(row) for row in rows], 0 if self.peer is None else BATCH, node.wall(),
+            [change_of(row) for row in rows], 0 if self.peer is None else BATCH,
         )  # fmt: skip
         return rows, reached, request
 
     def _next(self, tx: Transaction) -> tuple[list[Row], int, NodeState, PeerRow]:
-        assert tx.state is not None
         if self.peer is None:
-            return [], 0, tx.state, PeerRow("")
+            return [], 0, state_of(tx), PeerRow("")
         peer = tx.peer(self.peer.id) or self.peer
-        return *self._unsent(tx, peer), tx.state, peer
+        return *self._unsent(tx, peer), state_of(tx), peer
 
     def _unsent(self, tx: Transaction, peer: PeerRow) -> tuple[list[Row], int]:
         """The next records that the other node has not, and up to where that goes.
@@ -462,7 +461,7 @@ class Session:
         What this node has wiped by itself is none of the back-end's business.
         """
         found = tx.changes(peer.acknowledged, self.until, BATCH, None)
-        rows = found[: len(sized([change_of(row) for row in found], self.bytes))]
+        rows = found[: len(sized([change_of(row) for row in found], self.at_once))]
         reached = rows[-1].position if len(rows) < len(found) or len(found) == BATCH else self.until
         return [row for row in rows if row.purged is None or peer.id != self.node.back_end], reached
 
@@ -470,8 +469,7 @@ class Session:
         """Stores what came back. Whether all of ours is there."""
         node, report = self.node, self.report
         with node.transaction() as tx:
-            assert tx.state is not None
-            state = tx.state
+            state = state_of(tx)
             peer = tx.peer(response.node) or PeerRow(response.node)
             strange = self.peer is None or self.peer.id != peer.id
             if strange:
@@ -613,8 +611,7 @@ class Session:
                 self.again.discard(guid)
             if clock is not None:
                 node.keep(tx, clock, made)
-                assert tx.state is not None
-                self.until = tx.state.position
+                self.until = state_of(tx).position
                 self._offer_again(tx)
         return bool(made)
 
@@ -624,11 +621,6 @@ class Session:
         if row is None or row.purged is not None or row.shared is None:
             return None
         return self.node.decode(row, row.data if row.shared == ALL else row.shared)
-
-
-def _state(tx: Transaction) -> NodeState:
-    assert tx.state is not None
-    return tx.state
 
 
 def _is_early(clock: Clock, version: Version[Any] | None) -> bool:

@@ -27,7 +27,7 @@ from .errors import Forbidden, RecordNotFound, StoreCorrupt
 from .exchange import Report, Session, answer, purged_row
 from .plan import Held, Purged
 from .protocol import Link, Request, Response, vector_bytes, vector_of
-from .store import ALL, NodeState, PeerRow, Row, SQLStore, Store, Transaction
+from .store import ALL, NodeState, PeerRow, Row, SQLStore, Store, Transaction, state_of
 
 if TYPE_CHECKING:
     from .client import HTTPLink
@@ -179,7 +179,7 @@ class Node:
     def status(self) -> dict[str, Any]:
         """What there is, in numbers: name, position, records by model, unsynchronized, open, clock offset in ms."""
         with self.store.transaction(write=False) as tx:
-            state = _state(tx)
+            state = state_of(tx)
             return {
                 "name": state.name, "position": state.position, "records": tx.count_by_model(),
                 "unsynchronized": len(tx.find("unsynchronized")), "open": len(tx.find("open")),
@@ -311,7 +311,7 @@ class Node:
         Their GUIDs, and what had been seen of them, stay, so that no old version of them comes back. Gives the GUIDs.
         """
         with self.transaction() as tx:
-            state = _state(tx)
+            state = state_of(tx)
             live = [p for p in tx.peers() if p.epoch and not (p.retired or p.revoked)]  # who never came has nothing
             horizon = min((p.acknowledged for p in live), default=state.position)
             now = self.now(tx) - min_age / dt.timedelta(milliseconds=1)
@@ -363,7 +363,7 @@ class Node:
 
     def now(self, tx: Transaction) -> float:
         """The device's time, put right by what the back-end has said."""
-        return self._wall() + _state(tx).offset
+        return self._wall() + state_of(tx).offset
 
     def wall(self) -> int:
         """The device's time."""
@@ -371,7 +371,7 @@ class Node:
 
     def clock(self, tx: Transaction) -> Clock:
         """The clock, as it was last saved: nobody else can have it while the transaction writes."""
-        state = _state(tx)
+        state = state_of(tx)
         offset = state.offset
         try:
             clock = Clock.load(state.clock, now=lambda: self._wall() + offset, max_drift=self.max_drift)
@@ -383,7 +383,7 @@ class Node:
 
     def begin_anew(self, tx: Transaction) -> Clock:
         """Another epoch of the store, and another incarnation of the clock. All is to be sent again."""
-        state = _state(tx)
+        state = state_of(tx)
         state.epoch = _epoch()
         for peer in tx.peers():
             peer.acknowledged = 0
@@ -392,7 +392,7 @@ class Node:
 
     def new_clock(self, tx: Transaction) -> Clock:
         """Another incarnation of the clock, that has seen nothing."""
-        _state(tx).clock = Clock(self.name, now=lambda: 0).save()
+        state_of(tx).clock = Clock(self.name, now=lambda: 0).save()
         return self.clock(tx)
 
     def binding(self, model: str) -> tuple[Any, Policy | None]:
@@ -444,7 +444,7 @@ class Node:
             tx.fill(row, version)
             row.synchronized, row.shared = self.is_back_end, ALL if self.is_back_end else row.shared
         tx.save([row for row, _ in rows])
-        _state(tx).clock = clock.save()
+        state_of(tx).clock = clock.save()
 
     def edited(self, tx: Transaction, row: Row, before: Version[Any]) -> Row:
         """The row of a record that is about to be changed here: what others have of it is kept beside it."""
@@ -458,7 +458,7 @@ class Node:
 
     def handed_note(self, tx: Transaction, row: Row, version: Version[Any] | None = None) -> bytes | None:
         """What has left of a record up to now, for the day when its row gets another position."""
-        handed = [row.position <= position for position in _state(tx).handed]
+        handed = [row.position <= position for position in state_of(tx).handed]
         if row.shared == ALL or not any(handed):
             return row.handed
         seen = (self.decode(row) if version is None else version).seen
@@ -467,7 +467,7 @@ class Node:
 
     def handed_out(self, tx: Transaction, row: Row, version: Version[Any]) -> VersionVector:
         """All that may have left of a record."""
-        if self.is_back_end or row.shared == ALL or row.position <= max(_state(tx).handed):
+        if self.is_back_end or row.shared == ALL or row.position <= max(state_of(tx).handed):
             return version.seen
         to_back_end, to_others = _handed(row)
         known = self.decode(row, row.shared).seen if row.shared else VersionVector()
@@ -475,7 +475,7 @@ class Node:
 
     def handed_to_others(self, tx: Transaction, row: Row, version: Version[Any]) -> VersionVector:
         """What may have left of a record, but for what went to the back-end."""
-        return version.seen if row.position <= _state(tx).handed[1] else _handed(row)[1]
+        return version.seen if row.position <= state_of(tx).handed[1] else _handed(row)[1]
 
     def peer(self, tx: Transaction, row: PeerRow) -> Peer:
         """A peer as it is shown."""
@@ -522,11 +522,6 @@ def _found(tx: Transaction, guid: str) -> Row:
     if row is None or row.purged is not None:
         raise RecordNotFound(f"there is no record {guid!r} here{'' if row is None else ': it was purged'}")
     return row
-
-
-def _state(tx: Transaction) -> NodeState:
-    assert tx.state is not None
-    return tx.state
 
 
 def _epoch() -> str:

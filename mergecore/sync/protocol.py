@@ -62,8 +62,6 @@ class Request(msgspec.Struct):
     changes: list[Change] = []
     limit: int = 1000
     """So many changes are wanted in the answer, at most."""
-    time: int = 0
-    """The caller's wall clock, in epoch milliseconds."""
 
 
 class Response(msgspec.Struct):

@@ -26,7 +26,7 @@ from mergecore import InvalidInput, Version
 from .columns import Projection, plain, projections, utc
 from .errors import StoreCorrupt, StoreError, StoreFull, StoreLocked, StoreReadOnly, StoreTooNew
 
-__all__ = ["FORMAT", "Base", "NodeState", "PeerRow", "Row", "SQLStore", "Store", "Transaction"]
+__all__ = ["FORMAT", "Base", "NodeState", "PeerRow", "Row", "SQLStore", "Store", "Transaction", "state_of"]
 
 FORMAT = 1
 """Of the tables. A store of a higher one is refused."""
@@ -196,6 +196,12 @@ class Transaction(Protocol):
         ...
 
     def keep_answer(self, key: str, answer: bytes, now: int, expires: int) -> None: ...
+
+
+def state_of(tx: Transaction) -> NodeState:
+    """What a node knows of itself, in a store that is no longer new."""
+    assert tx.state is not None
+    return tx.state
 
 
 class Store(Protocol):

@@ -200,7 +200,6 @@ def test_a_deletion_and_a_fork_of_the_future_are_rewritten_too() -> None:
         assert phone.version(copy).encode() == laptop.version(copy).encode() == back_end.version(copy).encode()
 
 
-@pytest.mark.xfail(strict=True, reason="the copy's base is looked up in the original, which has moved on")
 def test_a_fork_of_the_future_of_a_record_that_moved_on() -> None:
     """The copy is rewritten above what of it others have, whatever came into the original since."""
     time = Time()

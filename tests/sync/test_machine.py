@@ -34,8 +34,9 @@ def _run(machine: Any, examples: int, steps: int = 20, **how: Any) -> None:
         run_state_machine_as_test(machine, settings=found)
 
 
-@pytest.mark.skip(
-    reason="run by hand: what it finds in some hundred runs is not settled yet (see what test_node.py expects to fail)"
+@pytest.mark.skipif(
+    settings().max_examples <= settings.get_profile("ci").max_examples,
+    reason="by hand, with --hypothesis-profile=soak: now and then it meets what test_node.py expects to fail",
 )
 def test_whole_nodes_end_equal_and_no_update_is_lost(tally: Tally) -> None:
     """Whatever is edited, deleted, broken off, killed, put back, revoked and purged, in any topology."""
