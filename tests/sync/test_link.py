@@ -366,7 +366,7 @@ def _bodies(world: Hostile) -> Iterator[tuple[str, bytes, dict[str, str], tuple[
         yield f"among good ones: {what}", world.body(world.change(), msgspec.structs.replace(whole, data=data)), {}, bad
     yield "another record's", world.body(msgspec.structs.replace(whole, guid="another")), {}, bad
     yield "no tombstone's vector", world.body(msgspec.structs.replace(whole, purged=b"\xc1")), {}, bad
-    for field in ("position", "limit", "time", "after"):
+    for field in ("position", "limit", "stored", "after"):
         told = msgspec.to_builtins(world.request(whole), builtin_types=(bytes,))
         yield f"{field} is text", msgspec.msgpack.encode({**told, field: "1"}), {}, bad
         yield f"{field} is a fraction", msgspec.msgpack.encode({**told, field: 1.5}), {}, bad
@@ -404,7 +404,7 @@ def test_numbers_out_of_range(world: Hostile) -> None:
     before = world.records()
     for fields in (
         {"limit": 0}, {"limit": -1}, {"limit": 1 << 62}, {"after": -1}, {"after": 1 << 62}, {"position": -1},
-        {"position": 1 << 62}, {"time": -1}, {"time": 1 << 62}, {"epoch": ""}, {"epoch": "x" * 9**5}, {"epoch": "\0"},
+        {"position": 1 << 62}, {"stored": -1}, {"stored": 1 << 62}, {"epoch": ""}, {"epoch": "x" * 9**5}, {"epoch": "\0"},
         {"peer_epoch": "\0"}, {"position": 0}, {"after": 1 << 63}, {"position": (1 << 64) - 1},
     ):  # fmt: skip
         answer = world.post(world.body(**fields))
