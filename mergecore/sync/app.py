@@ -37,9 +37,10 @@ from .errors import (
     StoreLocked,
 )
 from .openapi import described
+from .patches import patched, put_back
 from .protocol import Request
 from .store import PeerRow
-from .supernode import Answer, SuperNode, conflict_json, lost_json, patched, put_back
+from .supernode import Answer, SuperNode, conflict_json, lost_json
 
 __all__ = ["app_of"]
 

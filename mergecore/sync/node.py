@@ -24,7 +24,8 @@ import msgspec
 from mergecore import Clock, Conflict, InvalidInput, Lost, Policy, SchemaMismatch, Timestamp, Version, VersionVector
 
 from .errors import Forbidden, RecordNotFound, StoreCorrupt
-from .exchange import Report, Session, answer, purged_row
+from .exchange import Report, Session, answer
+from .intake import purged_row
 from .plan import Held, Purged
 from .protocol import Link, Request, Response, vector_bytes, vector_of
 from .store import ALL, NodeState, PeerRow, Row, SQLStore, Store, Transaction, state_of

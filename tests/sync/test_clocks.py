@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 from mergecore import add_wins, counter, keep_both
 from mergecore.sync import Node, PeerError, Report, Request, Response, SuperNode, exchange
+from mergecore.sync.intake import change_of
 
 pytestmark = pytest.mark.sync
 
@@ -127,7 +128,7 @@ def test_a_server_says_what_time_it_is_when_it_refuses() -> None:
             rows = tx.changes(0, None, 10, None)
             assert tx.state is not None
             epoch = tx.state.epoch
-        changes = [exchange.change_of(row) for row in rows]
+        changes = [change_of(row) for row in rows]
         answer = back_end.answer(Request("phone", epoch, 9, changes=changes))
         assert {result.guid: result.why for result in answer.results} == {good: "", bad: "drift"}
         assert answer.received <= answer.answered <= time()

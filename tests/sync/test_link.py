@@ -404,7 +404,8 @@ def test_numbers_out_of_range(world: Hostile) -> None:
     before = world.records()
     for fields in (
         {"limit": 0}, {"limit": -1}, {"limit": 1 << 62}, {"after": -1}, {"after": 1 << 62}, {"position": -1},
-        {"position": 1 << 62}, {"stored": -1}, {"stored": 1 << 62}, {"epoch": ""}, {"epoch": "x" * 9**5}, {"epoch": "\0"},
+        {"position": 1 << 62}, {"stored": -1}, {"stored": 1 << 62}, {"epoch": ""}, {"epoch": "x" * 9**5},
+        {"epoch": "\0"},
         {"peer_epoch": "\0"}, {"position": 0}, {"after": 1 << 63}, {"position": (1 << 64) - 1},
     ):  # fmt: skip
         answer = world.post(world.body(**fields))

@@ -16,7 +16,7 @@ from hypothesis import HealthCheck, Phase, settings
 from hypothesis.stateful import run_state_machine_as_test
 
 from mergecore import Version, VersionVector
-from mergecore.sync import Node, PeerError, SuperNode, exchange, node
+from mergecore.sync import Node, PeerError, SuperNode, exchange, intake, node
 from mergecore.sync.plan import Action, plan
 from mergecore.sync.store import SQLTransaction
 
@@ -220,8 +220,8 @@ MUTANTS: dict[str, tuple[Any, str, Callable[..., Any]]] = {
     "nodes: date updated instead of positions": (SQLTransaction, "save", _in_order_of_dates),
     "nodes: the merged result is not sent back": (SQLTransaction, "changes", _merged_stays_here),
     "nodes: synchronized when it is sent": (exchange.Session, "_request", _synchronized_when_sent),
-    "nodes: the newcomer wins": (exchange, "plan", _newcomer_wins),
-    "nodes: late edits of what was wiped are refused": (exchange, "plan", _late_edits_are_refused),
+    "nodes: the newcomer wins": (intake, "plan", _newcomer_wins),
+    "nodes: late edits of what was wiped are refused": (intake, "plan", _late_edits_are_refused),
     "nodes: what was wiped is forgotten": (Node, "held", _wiped_leaves_nothing),
     "nodes: rewritten although handed out": (Node, "handed_to_others", _rewritten_although_handed_out),
     "nodes: a backup is not noticed": (Node, "restored", _a_backup_goes_on),

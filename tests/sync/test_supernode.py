@@ -20,7 +20,7 @@ import pytest
 from mergecore import Clock, InvalidInput, Timestamp, Version, VersionVector, add_wins, counter, keep_both
 from mergecore.history import Commit, History, PNCounter, Write
 from mergecore.sync import Change, Forbidden, Node, Peer, PeerError, Report, Request, SuperNode, Webhook, exchange
-from mergecore.sync.exchange import change_of
+from mergecore.sync.intake import change_of
 from mergecore.sync.protocol import vector_bytes
 from mergecore.sync.store import Row
 
