@@ -572,7 +572,7 @@ def test_a_client_that_follows_has_what_others_wrote_without_asking() -> None:
                 time.sleep(0.01)
         stop.set()
         thread.join(10)
-        assert not thread.is_alive() and len(reports) >= 3
+        assert not thread.is_alive()  # of how many reports these are: one exchange may bring what came while it ran
         assert sum(report.received for report in reports) == 3
 
 
