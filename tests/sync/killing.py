@@ -37,8 +37,11 @@ def child(job: Callable[..., None], *given: Any) -> BaseProcess:
     return made
 
 
-def finish(process: BaseProcess, timeout: float = 60) -> bool:
-    """Waits for a child: whether it ran to its end; not so if it was killed. Fails if it ended otherwise."""
+def finish(process: BaseProcess, timeout: float | None = 60) -> bool:
+    """Waits for a child: whether it ran to its end; not so if it was killed. Fails if it ended otherwise.
+
+    One thread alone may wait for a child: the code of its end can be read once.
+    """
     process.join(timeout)
     if process.exitcode is None:
         process.kill()

@@ -9,6 +9,7 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Callable
+from multiprocessing.pool import ThreadPool
 from multiprocessing.process import BaseProcess
 from pathlib import Path
 from random import Random
@@ -222,10 +223,10 @@ class Server:
 
     def __init__(self, world: World, kill_at: int | None, after: float | None) -> None:
         self._world, self.killed, self._stops = world, False, False
+        self._lock = threading.Lock()  # while it is started, or told to stop
         self._start(kill_at, 0)
         self.url = f"http://127.0.0.1:{self.port}"
-        self._watcher = threading.Thread(target=self._watch, args=(after,), daemon=True)
-        self._watcher.start()
+        self._watching = ThreadPool(1).apply_async(self._watch, (after,))
 
     def _start(self, kill_at: int | None, port: int) -> None:
         self._talk, end = multiprocessing.get_context("forkserver").Pipe()
@@ -235,27 +236,29 @@ class Server:
         self.port: int = self._talk.recv()
 
     def _watch(self, after: float | None) -> None:
+        """Nobody else asks how a process ended: of two that ask at once, one is told 255."""
         if after is not None:
             kill_after(self._process, after)
-        self._process.join()
-        if not self._stops:
-            self.killed = not finish(self._process)
-            self._start(None, self.port)
+        while not finish(self._process, None):
+            self.killed = True
+            with self._lock:
+                if self._stops:
+                    return
+                self._start(None, self.port)
 
     def enough(self) -> None:
         """It is not killed from now on, unless it has been already."""
-        with contextlib.suppress(OSError):
+        with self._lock, contextlib.suppress(OSError):
             self._talk.send("enough")
 
     def stop(self) -> list[str]:
         """Its steps."""
-        self._stops = True
         steps: list[str] = []
-        with contextlib.suppress(EOFError, OSError):  # killed at the last moment
+        with self._lock, contextlib.suppress(EOFError, OSError):  # killed at the last moment
+            self._stops = True
             self._talk.send("stop")
             steps = self._talk.recv()
-        self.killed = not finish(self._process) or self.killed
-        self._watcher.join(20)
+        self._watching.get(60)
         return steps
 
 
