@@ -17,9 +17,9 @@ ORDER = [
     "annotations", "policy", "times", "lists", "walk", "answers", "threeway",
     "vectors", "wire", "history", "layout", "view", "reading", "codec", "restamp", "leaves", "writing", "edits",
     "version", "__init__", "jsontext", "explain", "cli", "__main__",
-    "sync.errors", "sync.plan", "sync.protocol", "sync.columns", "sync.store", "sync.intake", "sync.exchange",
-    "sync.node",
-    "sync.patches", "sync.supernode", "sync.webhook", "sync.client", "sync.openapi", "sync.app", "sync.__init__",
+    "sync.errors", "sync.plan", "sync.protocol", "sync.columns", "sync.store", "sync.sql", "sync.intake",
+    "sync.exchange", "sync.node", "sync.patches", "sync.supernode", "sync.webhook", "sync.client", "sync.openapi",
+    "sync.app", "sync.__init__",
     "sync.opened", "sync.shown", "sync.ask", "sync.demo_screen", "sync.demo", "sync.commands",
     "testing.cases", "testing.laws", "testing.replicas", "testing.joins", "testing.mutants", "testing.__init__",
 ]  # fmt: skip

@@ -28,7 +28,8 @@ from .exchange import Report, Session, answer
 from .intake import purged_row
 from .plan import Held, Purged
 from .protocol import Link, Request, Response, vector_bytes, vector_of
-from .store import ALL, NodeState, PeerRow, Row, SQLStore, Store, Transaction, state_of
+from .sql import SQLStore
+from .store import ALL, NodeState, PeerRow, Row, Store, Transaction, state_of
 
 if TYPE_CHECKING:
     from .client import HTTPLink

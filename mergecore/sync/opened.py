@@ -26,7 +26,7 @@ from mergecore.records import fields_of
 
 from .errors import StoreError
 from .node import Node
-from .store import SQLStore
+from .sql import SQLStore
 from .supernode import SuperNode
 
 __all__ = ["age", "models_of", "named", "opened", "pairs", "served"]

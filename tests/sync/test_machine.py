@@ -18,7 +18,7 @@ from hypothesis.stateful import run_state_machine_as_test
 from mergecore import Version, VersionVector
 from mergecore.sync import Node, PeerError, SuperNode, exchange, intake, node
 from mergecore.sync.plan import Action, plan
-from mergecore.sync.store import SQLTransaction
+from mergecore.sync.sql import SQLTransaction
 
 from . import test_clocks, test_node, test_purge
 from .world import node_machine, renaming

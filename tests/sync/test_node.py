@@ -21,7 +21,7 @@ from hypothesis import strategies as st
 from mergecore import InvalidInput, Policy, add_wins, counter, keep_both, keyed, text, three_way
 from mergecore.history import History
 from mergecore.sync import Node, PeerError, RecordNotFound, Request, Response, SuperNode, exchange
-from mergecore.sync.store import SQLStore
+from mergecore.sync.sql import SQLStore
 
 from .world import Broken, Killed
 

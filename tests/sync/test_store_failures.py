@@ -32,7 +32,7 @@ from mergecore.sync import (
     StoreTooNew,
     SuperNode,
 )
-from mergecore.sync.store import SQLStore
+from mergecore.sync.sql import SQLStore
 
 from .killing import Said, child, finish
 from .life import MODELS, Todo, check_store, contents, edit, insert, read_only_job, same, tags_of

@@ -31,7 +31,7 @@ from mergecore.leaves import own_leaves
 from mergecore.sync import Forbidden, Node, PeerError, Purged, Report, Request, Response, SuperNode, exchange
 from mergecore.sync.plan import Held as Kept
 from mergecore.sync.protocol import vector_of
-from mergecore.sync.store import SQLStore
+from mergecore.sync.sql import SQLStore
 from mergecore.testing.cases import Tape
 from mergecore.testing.replicas import Held, Ledger, Write, change_of, tokens
 
