@@ -394,8 +394,9 @@ class Version(Generic[T]):
         """Keeps both: ``(kept, *copies)``. Each copy is a record of its own in which the field holds one losing head;
         in ``kept`` the field is resolved.
 
-        A copy's id is UUIDv5 of the id and the losing head's stamp, so that the same fork on two replicas joins. Raises
-        ``InvalidInput`` for a field that has but one head.
+        A copy's id is UUIDv5 of the id, the path and the losing head's stamp, so that the same fork on two replicas
+        joins, and two fields that lost in one commit are two copies. Raises ``InvalidInput`` for a field that has but
+        one head.
         """
         self._must_live("fork")
         at = self._field(path)
@@ -410,7 +411,7 @@ class Version(Generic[T]):
         copies: list[Version[T]] = []
         for head in state.heads:
             if head is not winner:
-                new_id = _copy_id(self.id, head.stamp)
+                new_id = _copy_id(self.id, at, head.stamp)
                 fields = {**self._fields, at: History(state.depth, (head,))}
                 copies.append(Version(Stored(new_id, created, self.seen, fields, self._marks), self._binding))
         return (kept, *copies)
@@ -471,8 +472,8 @@ class Version(Generic[T]):
 
     def is_fork_of(self, original: Version[Any]) -> bool:
         """Whether this is a copy of another record, as ``fork`` makes them."""
-        heads = (head for state in self._fields.values() if isinstance(state, History) for head in state.heads)
-        return any(self.id == _copy_id(original.id, head.stamp) for head in heads)
+        states = [(path, state) for path, state in self._fields.items() if isinstance(state, History)]
+        return any(self.id == _copy_id(original.id, path, head.stamp) for path, state in states for head in state.heads)
 
     # ---- what writing is made of
 
@@ -681,8 +682,8 @@ def _author(by: Any) -> str | None:
     return by
 
 
-def _copy_id(id: str, stamp: Timestamp) -> str:
-    return str(uuid.uuid5(uuid.NAMESPACE_OID, f"{id} {stamp}"))
+def _copy_id(id: str, path: Path, stamp: Timestamp) -> str:
+    return str(uuid.uuid5(uuid.NAMESPACE_OID, f"{id} {format_path(path)} {stamp}"))
 
 
 def _uuid7(millis: int) -> uuid.UUID:

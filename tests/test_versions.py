@@ -1130,7 +1130,8 @@ def test_a_fork_of_three_heads_is_three_records() -> None:
     kept, *copies = v.fork(w.clocks["ann"], "assignee", by="judge")
     assert kept.id == v.id and [x.record.assignee for x in (kept, *copies)] == ["cat", "ann", "ben"]
     heads = v.explain("assignee").heads
-    assert [x.id for x in copies] == [str(uuid.uuid5(uuid.NAMESPACE_OID, f"{v.id} {h.stamp}")) for h in heads[:2]]
+    ids = [str(uuid.uuid5(uuid.NAMESPACE_OID, f"{v.id} assignee {h.stamp}")) for h in heads[:2]]
+    assert [x.id for x in copies] == ids
     for one in (kept, *copies):
         assert one.conflicts == () and one.record == Task("t", one.record.assignee, votes=1)
         assert {p: s for p, s in one.stamps.items() if p != "assignee"} == {

@@ -7,6 +7,7 @@ so that a broken exchange goes on where it ended; and what comes twice changes n
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -161,6 +162,8 @@ class Session:
         """Up to here in the other node's order this session has got."""
         self.refused_at: int | None = None
         """The first position at which something was refused: from there on it is asked for again next time."""
+        self.stale: set[str] = set()
+        """What was wiped here, and is over there as if it had never been deleted: the other node is told."""
 
     def run(self) -> Report:
         """Until neither has anything that the other has not."""
@@ -243,12 +246,13 @@ class Session:
     def _unsent(self, tx: Transaction, peer: PeerRow) -> tuple[list[Row], int]:
         """The next records that the other node has not, and up to where that goes.
 
-        What this node has wiped by itself is none of the back-end's business.
+        What this node has wiped by itself is none of the back-end's business, unless that knows of no deletion.
         """
         found = tx.changes(peer.acknowledged, self.until, BATCH, None)
         rows = found[: len(sized([change_of(row) for row in found], self.at_once))]
         reached = rows[-1].position if len(rows) < len(found) or len(found) == BATCH else self.until
-        return [row for row in rows if row.purged is None or peer.id != self.node.back_end], reached
+        told = (row.purged is None or peer.id != self.node.back_end or row.guid in self.stale for row in rows)
+        return list(itertools.compress(rows, told)), reached
 
     def _store(self, sent: list[Row], reached: int, response: Response, began: int, ended: int) -> bool:
         """Stores what came back. Whether all of ours is there."""
@@ -284,6 +288,8 @@ class Session:
             if caught_up:
                 peer.acknowledged = taken.alike
             refused = self._count(taken, response.changes)
+            self.stale |= taken.stale
+            tx.touch(sorted(taken.stale))
             if self.refused_at is None and refused:
                 self.refused_at = min(refused) - 1
             if strange and as_told:
@@ -350,11 +356,13 @@ class Session:
         report, refused = self.report, list[int]()
         for change, (result, kind, is_open) in zip(changes, taken.outcomes):
             report.purged += kind == "purge"
-            if kind is None and result.why != "purged":  # which is no loss: an old version of what was wiped here
+            if result.why == "purged":  # which is no loss: an old version of what was wiped here
+                refused += [change.position] if change.guid in taken.stale else []
+            elif kind is None:
                 refused.append(change.position)
                 why = Refused(change.guid, change.model, result.why, result.detail, self.node.name)
                 report.refused.append(why)
-            elif kind not in (None, "ignore", "purge"):
+            elif kind not in ("ignore", "purge"):
                 report.received += 1
                 report.merged += kind == "merge" or change.guid in self.sent  # it comes back: merged over there
                 report.in_conflict += is_open

@@ -43,6 +43,8 @@ class Taken(NamedTuple):
     """The position up to which what is held is what came in; what had to be merged stands after it."""
     moved: frozenset[str]
     """The GUIDs of what has another position now."""
+    stale: frozenset[str]
+    """The GUIDs of what was wiped here, and came as if it had never been deleted."""
 
 
 def take(
@@ -67,6 +69,7 @@ class _Intake:
         self.clock = node.clock(tx)
         self.outcomes: list[Outcome] = []
         self.moved: set[str] = set()
+        self.stale: set[str] = set()
         self.merged: dict[str, Row] = {}
         """What is otherwise than it came in: it is stored last, to be sent back."""
 
@@ -111,7 +114,7 @@ class _Intake:
         """Stores what had to be merged."""
         position = state_of(self.tx).position
         _keep(self.tx, self.merged.values())
-        return Taken(self.outcomes, position, frozenset(self.moved))
+        return Taken(self.outcomes, position, frozenset(self.moved), frozenset(self.stale))
 
     def decoded(self, change: Change) -> Held:
         """What a change carries. Raises ``_No``, or, if it is strict, ``InvalidInput``."""
@@ -151,6 +154,8 @@ class _Intake:
         if self.strict and node.models and change.model not in node.models:
             raise _No("forbidden", f"{node.name!r} has no model {change.model!r}")
         if action.kind == "refuse":
+            if isinstance(came, Version) and not came.deleted:
+                self.stale.add(change.guid)
             raise _No("purged", "the record was deleted and wiped, and this is an old version of it")
         if isinstance(came, Purged):
             if not self.trusted:

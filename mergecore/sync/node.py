@@ -316,12 +316,14 @@ class Node:
             state = state_of(tx)
             live = [p for p in tx.peers() if p.epoch and not (p.retired or p.revoked)]  # who never came has nothing
             horizon = min((p.acknowledged for p in live), default=state.position)
+            if not (self.back_end is None or self.is_back_end or ((p := tx.peer(self.back_end)) and p.epoch)):
+                horizon = 0  # it is waited for, also before it was first met
             now = self.now(tx) - min_age / dt.timedelta(milliseconds=1)
             until = dt.datetime.fromtimestamp(max(0, now) / 1000, dt.UTC)
             gone = []
             for row in tx.rows(tx.find("deleted", until.replace(tzinfo=None))).values():
                 version = self.decode(row)
-                if row.position > horizon or row.shared != ALL or version.conflicts:
+                if row.position > horizon or not (live or row.shared == ALL) or version.conflicts:
                     continue
                 with contextlib.suppress(InvalidInput):  # deleted by a column: that is a field like others
                     held = Purged(version.tombstone(), version.seen)

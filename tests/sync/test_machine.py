@@ -34,13 +34,9 @@ def _run(machine: Any, examples: int, steps: int = 20, **how: Any) -> None:
         run_state_machine_as_test(machine, settings=found)
 
 
-@pytest.mark.skipif(
-    settings().max_examples <= settings.get_profile("ci").max_examples,
-    reason="by hand, with --hypothesis-profile=soak: now and then it meets what test_node.py expects to fail",
-)
 def test_whole_nodes_end_equal_and_no_update_is_lost(tally: Tally) -> None:
     """Whatever is edited, deleted, broken off, killed, put back, revoked and purged, in any topology."""
-    runs = min(settings().max_examples // 25, 250)
+    runs = min(settings().max_examples // 20, 150)
     machine = node_machine()
     started = time.perf_counter()
     _run(machine, runs)

@@ -779,7 +779,6 @@ def test_two_devices_fork_one_record_at_two_fields() -> None:
         alike(phone, laptop, server)
 
 
-@pytest.mark.xfail(strict=True, reason="the name of a copy is made of the commit that lost, and not of the field")
 def test_two_fields_that_lost_in_one_commit_are_forked_to_two_records() -> None:
     """Each copy keeps one of the two."""
     with SuperNode("server", ":memory:", models=MODELS, policies=POLICY) as server:
@@ -788,7 +787,6 @@ def test_two_fields_that_lost_in_one_commit_are_forked_to_two_records() -> None:
         assert phone.fork(guid, "notes") != phone.fork(guid, "owner")
 
 
-@pytest.mark.xfail(strict=True, reason="who pulls an old version of what it has wiped does not say so")
 def test_what_the_back_end_never_knew_and_clients_have_wiped_does_not_live_on_there() -> None:
     """Made, deleted and wiped among two clients; a third one that was away hands in the old version."""
     with SuperNode("server", ":memory:", models=MODELS) as server:

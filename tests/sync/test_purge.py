@@ -373,6 +373,33 @@ def test_a_device_may_wipe_by_itself() -> None:
     assert states(world, guid) == ["x"] * 3
 
 
+def test_a_device_wipes_nothing_before_its_back_end_was_met() -> None:
+    """It is waited for from the first day on: else what it never knew could come back from somebody else."""
+    models = {"todo": Todo}
+    server = SuperNode("server", ":memory:", models=models)
+    phone, friend = (Node(name, ":memory:", models=models, back_end="server") for name in ("phone", "friend"))
+    guid = phone.insert(Todo("milk"))
+    friend.sync(phone)
+    phone.delete(guid)
+    friend.sync(phone), friend.sync(phone)
+    assert phone.purge(dt.timedelta(0)) == []
+    phone.sync(server)
+    assert phone.purge(dt.timedelta(0)) == [guid]
+
+
+def test_a_node_that_is_only_called_wipes_what_its_callers_have() -> None:
+    """It needs no call of its own to know."""
+    one, other = (Node(name, ":memory:", models={"todo": Todo}) for name in ("one", "other"))
+    guid = one.insert(Todo("milk"))
+    other.sync(one)
+    one.delete(guid)
+    assert one.purge(dt.timedelta(0)) == []
+    other.sync(one), other.sync(one)
+    assert one.purge(dt.timedelta(0)) == [guid]
+    other.sync(one)
+    assert left_of(one, guid) == left_of(other, guid) == "wiped"
+
+
 def test_much_that_was_wiped_by_a_device_holds_nothing_up(monkeypatch: pytest.MonkeyPatch) -> None:
     """More than some batches of it: what was written after it is sent by the next synchronization."""
     monkeypatch.setattr(exchange, "BATCH", 3)
