@@ -7,7 +7,7 @@ Whatever comes in is checked whole: what is let in can be read, joined and writt
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from operator import attrgetter, itemgetter
+from operator import itemgetter
 from typing import Any, NamedTuple
 
 from .clock import Timestamp, to_timestamp
@@ -18,7 +18,7 @@ from .policy import MAX_LAYERS
 from .reading import Mark
 from .values import MAX_DEPTH, UNSET, check_depth
 from .vectors import VersionVector
-from .wire import pack, packed, unpack, wired
+from .wire import ATOMS, pack, packed, unpack, wired
 
 __all__ = ["Stored", "decode", "encode"]
 
@@ -47,7 +47,10 @@ def encode(stored: Stored) -> bytes:
 
 
 def _held(stored: Stored, is_odd: bool = False) -> list[Any]:
-    """A version as lists: values as MessagePack has them; where it ``is_odd``, as they are, for ``pack``."""
+    """A version as lists: values as MessagePack has them; where it ``is_odd``, as they are, for ``pack``.
+
+    Fields that one commit wrote by bare writes, and nobody since, are one map: most fields of most records.
+    """
     by_id = {id(c): c for c in _commits(stored)}  # most writes share a few
     keys = {place: _key(c) for place, c in by_id.items()}
     commits = {key: by_id[place] for place, key in keys.items()}
@@ -86,7 +89,13 @@ def _held(stored: Stored, is_odd: bool = False) -> list[Any]:
         dots = [[value(x), *[[*at(d.stamp), d.check] for d in sorted(dots)]] for _, (x, dots) in elements]
         return [s.kind, touched, dots]
 
-    fields = [(steps := list(path), spelled(steps), s) for path, s in stored.fields.items()]
+    bare: dict[tuple[int, int], dict[str, Any]] = {}
+    fields = []
+    for path, s in stored.fields.items():
+        if len(path) == 1 and isinstance(s, History) and (one := s.bare) is not None:
+            bare.setdefault((places[id(one[0])], s.depth), {})[str(path[0])] = value(one[1])
+        else:
+            fields.append((steps := list(path), spelled(steps), s))
     fields.sort(key=itemgetter(1))
     return [
         FORMAT,
@@ -97,6 +106,7 @@ def _held(stored: Stored, is_odd: bool = False) -> list[Any]:
         [[*at(c.stamp), row(sorted(c.seen.values())), c.by] for c in map(commits.__getitem__, order)],
         [[steps, *state(s)] for steps, _, s in fields],
         [[list(m.path), m.deleted, places[id(m.commit)]] for m in stored.marks],
+        [[*at_depth, dict(sorted(bare[at_depth].items()))] for at_depth in sorted(bare)],
     ]
 
 
@@ -112,7 +122,7 @@ def _commits(stored: Stored) -> Iterable[Commit]:
     """That of each write and mark."""
     for state in stored.fields.values():
         if isinstance(state, History):
-            yield from map(attrgetter("commit"), state.writes)
+            yield from [w.commit for w in state.writes] if state.bare is None else state.bare[:1]
     for mark in stored.marks:
         yield mark.commit
 
@@ -126,7 +136,7 @@ def _stamps(stored: Stored, commits: Iterable[Commit]) -> Iterable[Timestamp]:
         yield from commit.seen.values()
     for state in stored.fields.values():
         if isinstance(state, History):
-            for w in state.writes:  # the stamp and the first one are of one node
+            for w in state.writes if state.bare is None else ():  # the stamp and the first one are of one node
                 yield from w.after or ()
         else:
             yield from state.stamps()
@@ -162,32 +172,47 @@ class _Decoder:
     """One version on its way in; what is not as ``encode`` writes it raises."""
 
     def __init__(self, held: list[Any]) -> None:
-        _, self.id, nodes, created, seen, table, self.fields, self.marks = held
+        _, self.id, nodes, created, seen, table, self.fields, self.marks, self.bare = held
         _check(isinstance(self.id, str) and isinstance(nodes, list), "the head is not as it should be")
         _check(
             all(isinstance(n, str) and n for n in nodes) and nodes == sorted(set(nodes)), "the nodes are out of order"
         )
         self.nodes: list[str] = nodes
+        self.stamps: dict[tuple[int, int], Timestamp] = {}
         self.created = self.stamp(created)
         self.seen = self.vector(seen)
         self.commits = [self.commit(c) for c in table]
 
     def version(self) -> Stored:
         fields: dict[Path, State] = {}
+        for place, depth, values in self.bare:
+            fields |= self.written_once(self.at(place), depth, values)
         for steps, kind, *said in self.fields:
-            path = _path(steps)
-            _check(path not in fields, "a field is there twice")
-            fields[path] = self.state(kind, said)
+            fields[_path(steps)] = self.state(kind, said)
+        _check(len(fields) == len(self.fields) + sum(len(b[2]) for b in self.bare), "a field is there twice")
         marks = []
         for steps, deleted, place in self.marks:
             _check(type(deleted) is bool, "a deletion is neither true nor false")
             marks.append(Mark(_path(steps), deleted, self.at(place)))
         return Stored(self.id, self.created, self.seen, fields, tuple(marks))
 
+    def written_once(self, commit: Commit, depth: Any, values: Any) -> dict[Path, State]:
+        """The fields that one commit wrote, without a base, and nobody since: most fields of most records."""
+        _check(type(depth) is int and 0 <= depth <= MAX_LAYERS, "a depth is from 0 to {}", MAX_LAYERS)
+        _check(isinstance(values, dict) and _TEXTS.issuperset(map(type, values)), "a field's name is no text")
+        if not ATOMS.issuperset(map(type, values.values())):
+            for value in values.values():
+                check_depth(value, "the version", _VALUE_DEPTH)
+        return {(name,): History.of(depth, commit, value) for name, value in values.items()}
+
     def stamp(self, pair: Sequence[Any]) -> Timestamp:
         packed, node = pair
-        _check(type(packed) is int and packed >= 0 and type(node) is int and node >= 0, "a stamp is no stamp")
-        return to_timestamp(Timestamp(packed >> 16, packed & 0xFFFF, self.nodes[node]))
+        _check(type(packed) is type(node) is int and packed >= 0 <= node, "a stamp is no stamp")
+        found = self.stamps.get((packed, node))
+        if found is None:
+            found = to_timestamp(Timestamp(packed >> 16, packed & 0xFFFF, self.nodes[node]))
+            self.stamps[packed, node] = found
+        return found
 
     def row(self, parts: list[Any]) -> list[Timestamp]:
         _check(isinstance(parts, list) and len(parts) % 2 == 0, "stamps come in pairs")
@@ -247,12 +272,11 @@ class _Decoder:
     def write(self, held: list[Any]) -> Write:
         place, flags, value, *more = held
         check_depth(value, "the version", _VALUE_DEPTH)
-        if flags == 0 and type(flags) is int and not more:
-            return Write(self.at(place), value)
         _check(type(flags) is int and 0 <= flags < 16, "flags are no flags")
         commit, rest = self.at(place), iter(more)
         base = next(rest) if flags & _BASED else UNSET
-        check_depth(base, "the version", _VALUE_DEPTH)
+        if base is not UNSET:
+            check_depth(base, "the version", _VALUE_DEPTH)
         after = tuple(self.row(next(rest))) if flags & _PLACED else None
         first = self.stamp(next(rest)) if flags & _RUN else commit.stamp
         _check(not list(rest), "a write says more than it can")

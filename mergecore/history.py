@@ -98,18 +98,37 @@ def _flat(stamps: Iterable[Timestamp]) -> list[Any]:
 class History:
     """The writes of a field: its heads, and ``depth`` layers of based writes below them, as common ancestors."""
 
-    __slots__ = ("_heads", "depth", "views", "writes")
+    __slots__ = ("_heads", "_writes", "bare", "depth", "views")
 
     kind: ClassVar[str] = "history"
 
     def __init__(self, depth: int, writes: Iterable[Write] = ()) -> None:
         self.depth = depth
-        held = tuple(writes)
-        several = len(held) > 1  # most fields were written once
-        self.writes: tuple[Write, ...] = tuple(_in_order(pruned(list(held), depth))) if several else held
-        self._heads: tuple[Write, ...] | None = None if several else held
+        held = list(writes)
+        held = _in_order(pruned(held, depth)) if len(held) > 1 else held  # most fields were written once
+        self._writes: tuple[Write, ...] | None = tuple(held)
+        self._heads: tuple[Write, ...] | None = self._writes if len(held) < 2 else None
+        self.bare: tuple[Commit, Any] | None = None
+        """The commit and the value of a single write, where that says nothing else."""
+        if len(held) == 1 and not held[0].based and held[0].first == held[0].stamp:
+            self.bare = held[0].commit, held[0].value
         self.views: dict[Any, Any] = {}
         """What several heads show, by rule: kept by ``view``, since neither ever changes."""
+
+    @classmethod
+    def of(cls, depth: int, commit: Commit, value: Any) -> History:
+        """That of a single bare write, which is made when somebody asks for it."""
+        made = cls.__new__(cls)
+        made.depth, made.bare, made._writes, made._heads, made.views = depth, (commit, value), None, None, {}
+        return made
+
+    @property
+    def writes(self) -> tuple[Write, ...]:
+        """All that is held, in stamp order."""
+        if self._writes is None:
+            assert self.bare is not None
+            self._writes = self._heads = (Write(*self.bare),)
+        return self._writes
 
     @property
     def heads(self) -> tuple[Write, ...]:
@@ -143,7 +162,7 @@ class History:
 
     def stamps(self) -> list[Timestamp]:
         """The stamps of what stands."""
-        return [head.stamp for head in self.heads]
+        return [head.stamp for head in self.heads] if self.bare is None else [self.bare[0].stamp]
 
 
 def _in_order(writes: list[Write]) -> list[Write]:

@@ -7,6 +7,7 @@ Imports ``annotations``, ``clock``, ``errors``, ``history``, ``layout``, ``paths
 from __future__ import annotations
 
 import contextlib
+import functools
 import itertools
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
@@ -26,9 +27,9 @@ from .times import Times
 from .values import UNSET, Sides, canonical, equal
 from .view import NOTHING, Lost, View, losers_of, name_of, view, view_of
 from .walk import Question, Verdict, Walk
-from .wire import PRESENT, plain
+from .wire import ATOMS, PRESENT, plain
 
-__all__ = ["Binding", "Mark", "Reading", "live_deletes"]
+__all__ = ["Binding", "Mark", "Reading", "live_deletes", "read_at_once"]
 
 
 class Binding(NamedTuple):
@@ -61,6 +62,42 @@ class Mark(NamedTuple):
 def live_deletes(marks: Iterable[Mark], path: Path = ()) -> list[Commit]:
     """The deletions of a place that nobody has taken back."""
     return [mark.commit for mark in marks if mark.deleted and mark.path == path]
+
+
+def read_at_once(fields: Mapping[Path, State], marks: Sequence[Mark], binding: Binding) -> Any:
+    """The record that a reading shows, fresh, where no strategy has a say in it: each of its fields has one head, and
+    the model takes them as they are. ``None`` where that is not so.
+    """
+    keys = _plain_keys(binding.rule) if binding.is_modelled and not marks else None
+    if keys is None:
+        return None
+    found: dict[str, Any] = {}
+    for path, state in fields.items():
+        if path not in keys:
+            return None
+        if not isinstance(state, History):
+            value = UNSET if state.reused else state.value()
+        elif state.bare is not None:
+            value = state.bare[1]
+        else:
+            value = state.heads[0].value if len(state.heads) == 1 else UNSET
+        if value is UNSET:
+            return None
+        found[path[0]] = value if type(value) in ATOMS else plain(value)  # type: ignore[index]
+    try:
+        return as_is(found, binding.model)
+    except Exception:  # of which the reading has more to say
+        return None
+
+
+@functools.lru_cache(1024)
+def _plain_keys(rule: Rule) -> frozenset[Path] | None:
+    """The paths of a record's fields, where each is a field of its own and none says that the record is deleted."""
+    config = getattr(origin(rule.type), "__struct_config__", None)
+    if rule.whole or rule.deleted is not None or (config is not None and config.array_like):
+        return None
+    slots = slots_of(rule)
+    return frozenset((slot.key,) for slot in slots) if all(s.inside is None and not s.members for s in slots) else None
 
 
 class Reading:

@@ -27,7 +27,7 @@ from .layout import Leaf, has_invariant, slots_of
 from .leaves import leaves_of_record, own_leaves
 from .paths import ByPath, Path, format_path
 from .policy import Policies, Rule, rule_for
-from .reading import Binding, Mark, Reading, live_deletes
+from .reading import Binding, Mark, Reading, live_deletes, read_at_once
 from .records import is_record, origin
 from .restamp import restamped
 from .strategies import Candidate, Conflict
@@ -58,7 +58,7 @@ class Version(Generic[T]):
     what is stored, and neither model nor policy, by which ``decode`` reads it each time.
     """
 
-    __slots__ = ("_binding", "_bytes", "_fields", "_marks", "_read", "created", "id", "seen")
+    __slots__ = ("_at_once", "_binding", "_bytes", "_fields", "_marks", "_read", "created", "id", "seen")
 
     id: str
     created: Timestamp
@@ -71,6 +71,7 @@ class Version(Generic[T]):
         self._marks = stored.marks
         self._binding = binding
         self._read: Reading | None = None
+        self._at_once: bool | None = None
         self._bytes: bytes | None = None
 
     @overload
@@ -172,6 +173,19 @@ class Version(Generic[T]):
             self._read = made if self._is_wiped else made.read()
         return self._read
 
+    def _quick(self) -> Any:
+        """The record, where no strategy has a say in it; else ``None``, and a reading tells."""
+        if self._at_once is False or self._read is not None:
+            return None
+        record = read_at_once(self._fields, self._marks, self._binding)
+        self._at_once = record is not None
+        return record
+
+    @property
+    def _is_plain(self) -> bool:
+        """Whether no strategy has a say in the record: nothing is open then, or lost, or deleted."""
+        return self._quick() is not None if self._at_once is None else self._at_once
+
     @property
     def _is_wiped(self) -> bool:
         return not self._fields and bool(live_deletes(self._marks)) and all(m.deleted for m in self._marks)
@@ -183,6 +197,8 @@ class Version(Generic[T]):
         Of a deleted record, what it was. A new object each time: it may be changed, and ``put`` back. Of a tombstone an
         empty one; raises ``RecordDeleted`` where its model has none.
         """
+        if (record := self._quick()) is not None:
+            return record  # type: ignore[no-any-return]
         try:
             return self._reading.fresh()  # type: ignore[no-any-return]
         except InvalidInput as error:
@@ -196,17 +212,19 @@ class Version(Generic[T]):
 
         Also by a column that means deletion (``Policy(deleted=)``); such a one is edited to restore the record.
         """
-        return self._reading.is_deleted
+        return not self._is_plain and self._reading.is_deleted
 
     @property
     def conflicts(self) -> tuple[Conflict, ...]:
         """The open questions, in the order of the record; ``()`` where there are none."""
-        return tuple(copy.deepcopy(self._reading.conflicts))  # the version does not change, whatever is done to them
+        return (
+            () if self._is_plain else tuple(copy.deepcopy(self._reading.conflicts))
+        )  # the version does not change, whatever is done to them
 
     @property
     def lost(self) -> tuple[Lost, ...]:
         """What concurrent writes lost, the same on every replica, until somebody who saw them writes the field."""
-        return tuple(copy.deepcopy(self._reading.lost))
+        return () if self._is_plain else tuple(copy.deepcopy(self._reading.lost))
 
     @property
     def stamps(self) -> dict[str, Timestamp]:

@@ -137,6 +137,9 @@ def view(history: History, rule: Rule, path: Path, answers: Mapping[Path, Any] |
     """
     if answers:
         return _Fold(history, rule, path).view(history.heads, answers=answers)
+    if history.bare is not None:
+        commit, value = history.bare
+        return View(UNSET, value, (), (), False, commit.stamp, rule, path)
     heads = history.heads
     if len(heads) < 2:
         return View(UNSET, heads[0].value, (), (), False, heads[0].stamp, rule, path) if heads else NOTHING

@@ -24,7 +24,7 @@ from .paths import Path
 from .records import is_record
 from .values import MAX_DEPTH, as_map
 
-__all__ = ["PRESENT", "pack", "packed", "plain", "unpack", "wired"]
+__all__ = ["ATOMS", "PRESENT", "pack", "packed", "plain", "unpack", "wired"]
 
 
 class Presence(Enum):
@@ -38,10 +38,10 @@ class Presence(Enum):
 
 PRESENT = Presence.PRESENT
 
-_ATOMS: Final = frozenset((
+ATOMS: Final = frozenset((
     str, int, bool, float, type(None), bytes, dt.date, dt.datetime, dt.time, dt.timedelta, Decimal, uuid.UUID, Presence,
 ))  # fmt: skip
-_SIMPLE: Final = _ATOMS - {dt.datetime}
+_SIMPLE: Final = ATOMS - {dt.datetime}
 _BASES: Final = (str, dt.datetime, dt.date, dt.time, dt.timedelta, Decimal, uuid.UUID, float, int)
 
 
@@ -54,7 +54,7 @@ def plain(value: Any, path: Path = (), depth: int = 0) -> Any:
     if kind is dt.datetime:
         zoned = value.tzinfo is not None and type(value.tzinfo) is not dt.timezone
         return value.replace(tzinfo=dt.timezone(value.utcoffset()), fold=0) if zoned else value  # no rules of a zone
-    if kind in _ATOMS or value is UNSET:
+    if kind in ATOMS or value is UNSET:
         return value
     if depth > MAX_DEPTH:
         raise TooDeep(f"nests deeper than {MAX_DEPTH} levels; nothing was written", path[:8])

@@ -34,6 +34,7 @@ from mergecore import (
     counter,
     join,
     keep_both,
+    lww,
     text,
 )
 from mergecore.codec import FORMAT
@@ -377,10 +378,10 @@ def test_what_is_no_version_is_refused_by_name(wrong: Any, message: str) -> None
 
 
 def _changed(change: Any) -> bytes:
-    """The bytes of a small version, changed: ``[format, id, nodes, created, seen, commits, fields, marks]``."""
+    """The bytes of a small version, changed: ``[format, id, nodes, created, seen, commits, fields, marks, bare]``."""
     v = Version.new(
-        Clock.locked("a", now=lambda: 1_000), {"t": "x", "n": 1, "s": {"e"}}, id="id",
-        policy=Policy(default=text(), fields={"n": counter, "s": add_wins}),
+        Clock.locked("a", now=lambda: 1_000), {"t": "x", "n": 1, "s": {"e"}, "b": 1, "c": "x"}, id="id",
+        policy=Policy(default=text(), fields={"n": counter, "s": add_wins, "b": lww, "c": lww}),
     )  # fmt: skip
     held = unpack(v.encode())
     change(held)
@@ -442,6 +443,17 @@ UNSEEN = (2_000 << 16, 0)
         lambda held: held[7].append([[], True, 5]),
         lambda held: held[7].append([[{}], True, 0]),
         lambda held: held[7].append([5, True, 0]),
+        lambda held: held[8][0].__setitem__(0, 1),
+        lambda held: held[8][0].__setitem__(0, -1),
+        lambda held: held[8][0].__setitem__(1, 65),
+        lambda held: held[8][0].__setitem__(1, False),
+        lambda held: held[8][0].__setitem__(2, ["b", "c"]),
+        lambda held: held[8][0].__setitem__(2, {1: "x"}),
+        lambda held: held[8][0][2].__setitem__("t", "x"),
+        lambda held: held[8].append(held[8][0]),
+        lambda held: held[8][0].append(1),
+        lambda held: held[8].append([0, 2]),
+        lambda held: held.__setitem__(8, None),
         lambda held: held.append(1),
         lambda held: held.pop(),
     ],
@@ -504,8 +516,8 @@ def _chain(n: int, depth: int, lines: int = 1, width: int = 1) -> bytes:
             row.append(Write(Commit(stamp, seen), f"{i} {k}", True, "base", after))
         writes += row
         seen = seen.plus(*(w.stamp for w in row))
-    state = History.__new__(History)
-    state.depth, state.writes = depth, tuple(writes)
+    state = History(depth)
+    state._writes, state._heads = tuple(writes), None
     v = Version.new(Clock.locked("a", now=lambda: 1), {}, id="x").encode()
     held = unpack(v)
     made = Version.decode(v)

@@ -144,22 +144,26 @@ VALUES: list[Any] = [
 
 def _stored(change: Callable[[list[Any]], None]) -> bytes:
     held = unpack(Version.new(Clock.locked("a", now=lambda: 1), Everything("x"), id="x").encode())
-    change(held[6])
+    change(held)
     return pack(held)
 
 
-WRITES = sum(field[1] == "history" for field in unpack(_stored(lambda fields: None))[6])
+WRITES = [field for field in unpack(_stored(lambda held: None))[6] if field[1] == "history"]
+BARE = list(unpack(_stored(lambda held: None))[8][0][2])
 
 
 @settings(max_examples=2_000)
-@given(st.lists(st.tuples(st.integers(0, WRITES - 1), st.sampled_from(VALUES)), min_size=1, max_size=2))
+@given(st.lists(st.tuples(st.integers(0, len(WRITES + BARE) - 1), st.sampled_from(VALUES)), min_size=1, max_size=2))
 def test_what_another_app_stored_is_refused_the_same_either_way(changes: list[tuple[int, Any]]) -> None:
     """Values of any type in one field or two: the same record, or the same error."""
 
-    def change(fields: list[Any]) -> None:
-        histories = [field for field in fields if field[1] == "history"]
+    def change(held: list[Any]) -> None:
+        histories = [field for field in held[6] if field[1] == "history"]
         for i, value in changes:
-            histories[i][3][0][2] = value
+            if i < len(WRITES):
+                histories[i][3][0][2] = value
+            else:
+                held[8][0][2][BARE[i - len(WRITES)]] = value
 
     v = Version.decode(_stored(change), Everything)
     assert shown(v, False) == shown(v, True)

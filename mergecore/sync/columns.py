@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import dataclasses
 import datetime as dt
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import msgspec
@@ -17,7 +17,7 @@ from msgspec import inspect
 
 from mergecore import InvalidInput
 
-__all__ = ["FIVE", "Projection", "as_json", "projections", "utc"]
+__all__ = ["FIVE", "Projection", "as_json", "projected", "projections", "utc"]
 
 FIVE = ("guid", "date_created", "date_updated", "is_deleted", "is_synchronized")
 """What every record has."""
@@ -30,8 +30,8 @@ class Projection(NamedTuple):
 
     name: str
     type: Any
-    of: Callable[[Mapping[str, Any]], Any]
-    """Of the record as plain data."""
+    of: Callable[[Any], Any]
+    """What is put into it, of a value that is not ``None``."""
 
 
 def projections(model: Any) -> list[Projection]:
@@ -40,7 +40,7 @@ def projections(model: Any) -> list[Projection]:
     Raises ``InvalidInput`` for a field with the name of one of the five fields, or of a column of the store's own.
     """
     if not isinstance(model, type):
-        return [Projection("record", _JSON, lambda record: as_json(record))]
+        return [Projection("record", _JSON, as_json)]
     found: list[Projection] = []
     for field in inspect.type_info(model).fields:  # type: ignore[attr-defined]
         name = field.encode_name
@@ -51,12 +51,17 @@ def projections(model: Any) -> list[Projection]:
             raise InvalidInput(
                 f"{model.__name__} has fields {twin!r} and {name!r}, one column to SQL: rename one", (name,)
             )
-        kind, fits = _column(field.type)
-        found.append(Projection(name, kind, _reader(name, fits)))
+        found.append(Projection(name, *_column(field.type)))
     return found
 
 
-def plain(record: Any) -> dict[str, Any]:
+def projected(columns: Sequence[Projection], record: Any) -> dict[str, Any]:
+    """What is put into the columns of a record."""
+    values = {"record": record} if isinstance(record, dict) else _plain(record)
+    return {name: None if (value := values.get(name)) is None else of(value) for name, _, of in columns}
+
+
+def _plain(record: Any) -> dict[str, Any]:
     """A record as a mapping of plain data, dates and bytes as they are."""
     try:
         return msgspec.to_builtins(record, builtin_types=_NATIVE, str_keys=True, enc_hook=str)  # type: ignore[no-any-return]
@@ -97,14 +102,6 @@ def _walked(value: Any) -> Any:
 def utc(moment: dt.datetime) -> dt.datetime:
     """A moment as columns have it: of UTC, and without a zone (SQLite has none)."""
     return moment.astimezone(dt.UTC).replace(tzinfo=None) if moment.utcoffset() is not None else moment
-
-
-def _reader(name: str, fits: Callable[[Any], Any]) -> Callable[[Mapping[str, Any]], Any]:
-    def read(record: Mapping[str, Any]) -> Any:
-        value = record.get(name)
-        return None if value is None else fits(value)
-
-    return read
 
 
 def _text(value: Any) -> Any:

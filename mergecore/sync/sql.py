@@ -21,7 +21,7 @@ from sqlalchemy.dialects import postgresql, sqlite
 
 from mergecore import InvalidInput, Version
 
-from .columns import Projection, plain, projections, utc
+from .columns import Projection, projected, projections, utc
 from .errors import StoreCorrupt, StoreError, StoreFull, StoreLocked, StoreReadOnly, StoreTooNew
 from .store import ALL, Base, NodeState, PeerRow, Row
 
@@ -192,8 +192,7 @@ class SQLTransaction:
             todo = "say which, or its columns would show what is no longer so"
             raise StoreError(f"{self._store.where} has {row.model!r} as records of a model: {todo} (models=, --models)")
         row.data = version.encode() if data is None else data
-        record = plain(version.record)
-        row.columns = {p.name: p.of(record) for p in shown}
+        row.columns = projected(shown, version.record)
         row.columns |= {
             "is_deleted": version.deleted, "_conflicts": len(version.conflicts), "_lost": len(version.lost),
             "date_created": utc(version.created.datetime), "date_updated": utc(version.updated.datetime),

@@ -230,7 +230,7 @@ class NodeMachine(RuleBasedStateMachine):
         if self.server is not None:
             assert isinstance(self.server.node, SuperNode)
             relay = self.shape != "hub" or self.restored
-            device.token = self.server.node.add_node(device.name, relay=relay)
+            device.token = self.server.node.add_node(device.name, relay=relay, renew=True)
 
     def teardown(self) -> None:
         if not hasattr(self, "places"):
@@ -711,10 +711,7 @@ class NodeMachine(RuleBasedStateMachine):
 
     # ---- mishaps
 
-    @rule(
-        tape=_TAPE,
-        what=st.sampled_from(("clock", "clock", "clock", "right", "back up", "put back", "put back", "restart")),
-    )
+    @rule(tape=_TAPE, what=st.sampled_from(_WHATS))
     def mishap(self, tape: Tape, what: str) -> None:
         """A clock jumps or is set right; a store is backed up, or put back as it was; a process starts anew."""
         place = self.place(tape)
@@ -726,12 +723,13 @@ class NodeMachine(RuleBasedStateMachine):
         elif what == "right":
             place.ahead = 0
             say(f"{place.name} has the right time")
-        elif what == "back up":
+        elif what == "put back" and place.backups:
+            self.put_back(place, tape.one(place.backups))
+        elif what in ("back up", "put back"):
+            what = "back up"
             self.backups += 1
             place.back_up(self.folder / f"backup{self.backups}")
             say(f"{place.name} is backed up")
-        elif what == "put back" and place.backups:
-            self.put_back(place, tape.one(place.backups))
         elif what == "restart":
             place.open()
         else:
