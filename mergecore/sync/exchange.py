@@ -76,7 +76,7 @@ def answer(node: Node, request: Request, caller: PeerRow | None) -> tuple[Respon
     """
     if not all(0 <= n < 1 << 62 for n in (request.position, request.after, request.stored)):
         raise InvalidInput("a position is a whole number from 0 on")
-    if caller is not None and len(request.changes) > BATCH:
+    if caller is not None and max(len(request.changes), len(request.wanted)) > BATCH:
         raise InvalidInput(f"a request has {len(request.changes)} changes: {BATCH} are taken at once")
     with node.store.transaction() as tx:
         state = state_of(tx)
@@ -117,6 +117,10 @@ def answer(node: Node, request: Request, caller: PeerRow | None) -> tuple[Respon
             merged = tx.changes(taken.alike, None, limit, peer.read)
             reached = merged[-1].position if merged and len(merged) == limit else state.position
         sending = [*(c for c in sending if c.guid not in taken.moved), *map(change_of, merged)]
+        if limit and request.wanted:
+            sent = {change.guid for change in sending} | taken.moved
+            known = [row for row in tx.rows(request.wanted).values() if row.position <= after and peer.reads(row.model)]
+            sending = [*sized([change_of(row) for row in known if row.guid not in sent], BATCH_BYTES), *sending]
         to_back_end = request.node == node.back_end
         if sending and not node.is_back_end:
             handed = max(state.handed[0 if to_back_end else 1], reached)
@@ -160,8 +164,12 @@ class Session:
         """Records with stamps of the future, and what the other node has of them."""
         self.cursor = 0
         """Up to here in the other node's order this session has got."""
-        self.refused_at: int | None = None
-        """The first position at which something was refused: from there on it is asked for again next time."""
+        self.behind = 0
+        """So many records are still to come: they come before more is sent, which would come back with them."""
+        self.wanted: list[str] = []
+        """What was refused before this session, and is asked for once more."""
+        self.is_held = False
+        """Whether so much was refused that the position in the other node's order stays where that began."""
         self.stale: set[str] = set()
         """What was wiped here, and is over there as if it had never been deleted: the other node is told."""
 
@@ -216,6 +224,7 @@ class Session:
         with self.node.store.transaction(write=False) as tx:
             self.peer = next((p for p in tx.peers() if p.address == self.link.address), None)
             self.cursor = 0 if self.peer is None else self.peer.after
+            self.wanted = [] if self.peer is None else list(self.peer.refused)[:BATCH]
             return state_of(tx).position
 
     def _request(self) -> tuple[list[Row], int, Request]:
@@ -232,7 +241,7 @@ class Session:
                 else:
                     state.handed = to_back_end, max(to_others, reached)
         request = Request(
-            node.name, state.epoch, state.position, peer.epoch, peer.granted, self.cursor, peer.after,
+            node.name, state.epoch, state.position, peer.epoch, peer.granted, self.cursor, peer.stored, self.wanted,
             [change_of(row) for row in rows], 0 if self.peer is None else BATCH,
         )  # fmt: skip
         return rows, reached, request
@@ -248,6 +257,8 @@ class Session:
 
         What this node has wiped by itself is none of the back-end's business, unless that knows of no deletion.
         """
+        if self.behind:
+            return [], peer.acknowledged
         found = tx.changes(peer.acknowledged, self.until, BATCH, None)
         rows = found[: len(sized([change_of(row) for row in found], self.at_once))]
         reached = rows[-1].position if len(rows) < len(found) or len(found) == BATCH else self.until
@@ -275,7 +286,7 @@ class Session:
             known = peer.epoch == response.epoch
             as_told = known and peer.granted == response.grants
             if not as_told:
-                peer.granted, peer.after = response.grants, 0
+                peer.granted, peer.after, peer.refused = response.grants, 0, {}
             if not known:
                 if peer.epoch:
                     peer.acknowledged, sent, reached = 0, [], 0  # it has lost what it had: all is sent again
@@ -287,16 +298,17 @@ class Session:
             taken = take(node, tx, response.changes, peer, trusted=True)
             if caught_up:
                 peer.acknowledged = taken.alike
-            refused = self._count(taken, response.changes)
+            self._count(taken, response.changes, peer)
             self.stale |= taken.stale
             tx.touch(sorted(taken.stale))
-            if self.refused_at is None and refused:
-                self.refused_at = min(refused) - 1
+            self.behind = response.behind
             if strange and as_told:
-                self.cursor = peer.after
+                self.cursor, self.wanted = peer.after, list(peer.refused)[:BATCH]
             else:
-                self.cursor = response.after
-                peer.after = max(peer.after, response.after if self.refused_at is None else self.refused_at)
+                self.cursor, self.wanted = response.after, []
+                peer.after = peer.after if self.is_held else max(peer.after, response.after)
+            if len(peer.refused) > BATCH:  # too many to be asked for by name: all is asked for again
+                peer.after, peer.refused, self.is_held = peer.stored, {}, True
             tx.save_peer(peer)
             if taken.alike < state.position:  # what was merged here goes back at once
                 self.until = state.position
@@ -351,22 +363,23 @@ class Session:
         tx.mark(rows)
         tx.touch([row.guid for row in rows])
 
-    def _count(self, taken: Taken, changes: Sequence[Change]) -> list[int]:
-        """Reports what came in; gives the positions of what was refused."""
-        report, refused = self.report, list[int]()
+    def _count(self, taken: Taken, changes: Sequence[Change], peer: PeerRow) -> None:
+        """Reports what came in, and notes what was refused of it."""
+        report = self.report
         for change, (result, kind, is_open) in zip(changes, taken.outcomes):
-            report.purged += kind == "purge"
-            if result.why == "purged":  # which is no loss: an old version of what was wiped here
-                refused += [change.position] if change.guid in taken.stale else []
-            elif kind is None:
-                refused.append(change.position)
+            # an old version of what was wiped here is no loss
+            if kind is None and (result.why != "purged" or change.guid in taken.stale):
+                peer.refused[change.guid] = change.position
+            else:
+                peer.refused.pop(change.guid, None)
+            if kind is None and result.why != "purged":
                 why = Refused(change.guid, change.model, result.why, result.detail, self.node.name)
                 report.refused.append(why)
-            elif kind not in ("ignore", "purge"):
+            report.purged += kind == "purge"
+            if kind not in (None, "ignore", "purge"):
                 report.received += 1
                 report.merged += kind == "merge" or change.guid in self.sent  # it comes back: merged over there
                 report.in_conflict += is_open
-        return refused
 
     def _rewrite(self) -> bool:
         """Edits under stamps of the future, that nobody else can have: they are written anew, in one transaction, under

@@ -92,7 +92,7 @@ class _Intake:
                 if action.kind != "ignore" and isinstance(action.held, Version):
                     self.filled(after, action.held)
             except _No as refusal:
-                told = row is not None and refusal.why in ("drift", "purged") and _may_read(self.peer, row.model)
+                told = row is not None and refusal.why in ("drift", "purged") and self.peer.reads(row.model)
                 held = change_of(row) if row is not None and told else None
                 self.outcomes.append(Outcome(Result(change.guid, refusal.why, str(refusal), held)))
                 continue
@@ -182,7 +182,7 @@ class _Intake:
         is_copy = False
         if origin is not None and origin.purged is None and origin.model == change.model:
             original = self.node.decode(origin)
-            is_copy = _may_read(self.peer, origin.model) and came.is_fork_of(original)
+            is_copy = self.peer.reads(origin.model) and came.is_fork_of(original)
             known = known | original.seen if is_copy else known
         if isinstance(stored, Version) and action.version is not None and not is_copy:
             authors = action.version.authors(since=stored)
@@ -226,10 +226,6 @@ class _No(Exception):
     def __init__(self, why: Why, detail: object) -> None:
         super().__init__(str(detail))
         self.why: Why = why
-
-
-def _may_read(peer: PeerRow, model: str) -> bool:
-    return peer.read is None or model in peer.read
 
 
 def purged_row(guid: str, model: str, held: Purged) -> Row:

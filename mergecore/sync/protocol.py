@@ -59,6 +59,8 @@ class Request(msgspec.Struct):
     """What the caller wants of the called node's receive order is after this position; 0 when new."""
     stored: int = 0
     """Up to here in it the caller has stored everything: less than ``after`` where it refused something."""
+    wanted: list[str] = []
+    """GUIDs of what it refused, and wants once more."""
     changes: list[Change] = []
     limit: int = 1000
     """So many changes are wanted in the answer, at most."""

@@ -50,7 +50,9 @@ class PeerRow(msgspec.Struct):
     address: str = ""
     client_name: str = ""
     after: int = 0
-    """Up to which position of its receive order we have everything; 0 when new."""
+    """Up to which position of its receive order we have had everything; 0 when new."""
+    refused: dict[str, int] = {}
+    """The GUIDs of what was refused of that, and where it stood: it is asked for by name."""
     acknowledged: int = 0
     """Up to which position of ours it has everything."""
     position: int = 0
@@ -73,6 +75,15 @@ class PeerRow(msgspec.Struct):
     """How often its rights were changed here."""
     granted: int = 0
     """And ours there."""
+
+    @property
+    def stored(self) -> int:
+        """Up to which position of its receive order everything is stored here."""
+        return min([self.after, *(position - 1 for position in self.refused.values())])
+
+    def reads(self, model: str) -> bool:
+        """Whether it may read records of a model."""
+        return self.read is None or model in self.read
 
 
 class Row(msgspec.Struct):

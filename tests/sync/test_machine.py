@@ -102,9 +102,9 @@ def _stored_before_taken(right: Callable[..., Any]) -> Callable[..., Any]:
 def _refused_is_passed_over(right: Callable[..., Any]) -> Callable[..., Any]:
     """What was refused is never asked for again."""
 
-    def count(self: exchange.Session, *args: Any) -> list[int]:
+    def count(self: exchange.Session, *args: Any) -> None:
         right(self, *args)
-        return []
+        args[-1].refused.clear()
 
     return count
 

@@ -378,6 +378,79 @@ def test_another_kind_of_a_field_is_a_named_refusal_and_nothing_is_stored() -> N
             assert len(old.all("note")) == 3
 
 
+class Memo(msgspec.Struct):
+    """What lies beside the to-dos."""
+
+    n: int = 0
+
+
+class Numbered(msgspec.Struct):
+    """No title of ``Todo``'s is one of these."""
+
+    title: int = 0
+
+
+def _beside(name: str, todo: Any) -> Node:
+    return Node(name, ":memory:", models={"todo": todo, "memo": Memo})
+
+
+def test_what_was_refused_is_asked_for_by_name_and_nothing_behind_it_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Once it can be taken, it comes; and a purge over there waits for it."""
+    monkeypatch.setattr(exchange, "BATCH", 3)
+    heard: list[int] = []
+    with _beside("phone", Todo) as phone, _beside("old", Numbered) as old:
+        guids = [phone.insert(Todo("a")) for _ in range(2)]
+        for n in range(10):
+            phone.insert(Memo(n))
+
+        def counted(request: Request) -> Response:
+            response = phone.answer(request)
+            heard.append(len(response.changes))
+            return response
+
+        counted.address = "phone"  # type: ignore[attr-defined]
+        for _ in range(3):
+            heard.clear()
+            report = old.sync(counted)  # type: ignore[arg-type]
+            assert sorted(r.guid for r in report.refused) == sorted(guids)
+        assert heard == [2, 0] and len(old.all("memo")) == 10
+        assert phone.nodes()[0].acknowledged == 0
+        old.models["todo"] = Todo
+        assert old.sync(counted).refused == []  # type: ignore[arg-type]
+        assert sorted(old.all("todo")) == sorted(guids) and phone.nodes()[0].acknowledged == 12
+
+
+def test_more_refused_than_can_be_asked_for_by_name_is_pulled_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    """From the first of it on."""
+    monkeypatch.setattr(exchange, "BATCH", 3)
+    with _beside("phone", Todo) as phone, _beside("old", Numbered) as old:
+        phone.insert(Memo(0))
+        guids = [phone.insert(Todo(str(n))) for n in range(11)]
+        for _ in range(2):
+            assert len(old.sync(phone).refused) == 11 and len(old.all("memo")) == 1
+        old.models["todo"] = Todo
+        assert old.sync(phone).refused == [] and sorted(old.all("todo")) == sorted(guids)
+
+
+def test_who_has_much_to_send_and_to_get_is_not_sent_his_own(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is to come comes first: but for the first batch nothing travels twice."""
+    monkeypatch.setattr(exchange, "BATCH", 10)
+    with SuperNode("server", ":memory:", models=MODELS) as server, node("phone") as phone:
+        here, there = ([one.insert(Todo(str(n))) for n in range(60)] for one in (phone, server))
+        came: list[str] = []
+
+        def counted(request: Request) -> Response:
+            response = server.answer(request)
+            came.extend(change.guid for change in response.changes)
+            return response
+
+        counted.address = "server"  # type: ignore[attr-defined]
+        report = phone.sync(counted)  # type: ignore[arg-type]
+        assert (report.sent, report.received) == (60, 60)
+        assert sorted(phone.all("todo")) == sorted(server.all("todo")) == sorted(here + there)
+        assert len([guid for guid in came if guid in here]) <= 10
+
+
 def test_another_depth_of_a_field_is_a_named_refusal_and_nothing_is_stored() -> None:
     """``depth`` is encoded, and two depths do not meet."""
     with node("phone") as phone, node("old", policies={"todo": Policy(depth=5)}) as old:

@@ -723,7 +723,8 @@ class NodeMachine(RuleBasedStateMachine):
         elif what == "right":
             place.ahead = 0
             say(f"{place.name} has the right time")
-        elif what == "put back" and place.backups:
+        elif what == "put back" and (backed_up := [p for p in self.places if p.backups]):
+            place = tape.one(backed_up)
             self.put_back(place, tape.one(place.backups))
         elif what in ("back up", "put back"):
             what = "back up"
