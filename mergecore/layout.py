@@ -30,6 +30,7 @@ __all__ = [
     "check_class",
     "has_invariant",
     "kind_of",
+    "mismatch",
     "leaf_in",
     "leaves_of",
     "slots_of",
@@ -143,6 +144,17 @@ def kind_of(rule: Rule) -> type[State]:
     if not fits or bool in kinds or any(isinstance(k, type) and issubclass(k, Enum) for k in kinds):
         return History
     return PNCounter if first == "counter" else ORSet
+
+
+def mismatch(state: State, rule: Rule) -> str:
+    """What keeps a field from being written by a rule: that it is stored with another kind or depth. Else empty."""
+    kind = kind_of(rule)
+    if state.kind != kind.kind:
+        told = f"is stored as a {state.kind}, and the policy makes it a {kind.kind}"
+        return f"{told}: whether a field is a counter, a set or neither is schema, and stays"
+    if isinstance(state, History) and state.depth != rule.depth:
+        return f"is stored with depth {state.depth}, and the policy says {rule.depth}"
+    return ""
 
 
 def asks_base(rule: Rule, *values: Any) -> bool:

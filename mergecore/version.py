@@ -23,7 +23,7 @@ from .codec import Stored, decode, encode
 from .edits import answered, edited, place_of
 from .errors import AnswerError, InvalidInput, MergeError, PolicyError, RecordDeleted, SchemaMismatch
 from .history import Commit, History, PNCounter, State
-from .layout import Leaf, has_invariant, slots_of
+from .layout import Leaf, has_invariant, mismatch, slots_of
 from .leaves import leaves_of_record, own_leaves
 from .paths import ByPath, Path, format_path
 from .policy import Policies, Rule, rule_for
@@ -270,6 +270,16 @@ class Version(Generic[T]):
             if state is not (before := fields.get(path)):
                 new |= state.authors(before)
         return frozenset(new if since is not None and self.created == since.created else {*new, self.created.node})
+
+    def mismatched(self) -> dict[str, str]:
+        """The fields, by the text of their paths, that nobody can write by this model and policy, and why: they are
+        stored with another kind or depth.
+
+        Whoever takes in what other apps wrote asks this: once it is joined, it stays. Linear in the number of fields.
+        """
+        rules = self._reading.rules
+        found = {p: mismatch(state, rules[p]) for p, state in self._fields.items() if p in rules}
+        return {format_path(path): wrong for path, wrong in found.items() if wrong}
 
     def explain(self, path: str | Path) -> Explanation:
         """Why a field shows what it shows: its heads, the base of each step and why that one, what decided, what lost.

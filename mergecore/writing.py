@@ -14,7 +14,7 @@ import msgspec
 from .clock import Timestamp
 from .errors import SchemaMismatch
 from .history import Commit, History, ORSet, PNCounter, State, Write
-from .layout import Leaf, asks_base, kind_of, typed
+from .layout import Leaf, asks_base, kind_of, mismatch, typed
 from .leaves import own_leaves
 from .paths import Path
 from .policy import Rule
@@ -46,16 +46,13 @@ def written(
     """
     rule, value, based, runs, foreign, given = change
     kind = type(state) if foreign and state is not None else kind_of(rule)
-    if state is not None and state.kind != kind.kind:
-        told = f"is stored as a {state.kind}, and the policy makes it a {kind.kind}"
-        raise SchemaMismatch(f"{told}: whether a field is a counter, a set or neither is schema, and stays", path)
+    if state is not None and not foreign and (wrong := mismatch(state, rule)):
+        raise SchemaMismatch(wrong, path)
     if kind is not History:
         return _counted(path, change, commit.stamp, kind, state, looked_at)
     assert state is None or isinstance(state, History)
     depth = state.depth if foreign and state is not None else rule.depth
     state = History(depth) if state is None else state
-    if state.depth != depth:
-        raise SchemaMismatch(f"is stored with depth {state.depth}, and the policy says {depth}", path)
     before = looked_at if isinstance(looked_at, History) else History(depth)
     shown = NOTHING if given else view(before, rule, path)
     base = given[0] if given else shown.stored

@@ -1598,3 +1598,15 @@ def test_two_deletions_under_one_stamp_are_alike_everywhere() -> None:
     w.do("x", "delete")
     w.do("y", "delete")
     assert w.at["x"].updated == w.at["y"].updated and w.sync().deleted
+
+
+def test_what_nobody_can_write_by_a_policy_is_told() -> None:
+    """Fields of another kind or depth, by their paths; and of those alone."""
+    v = Version.new(Clock("a"), {"n": 1, "t": "x", "s": {"e"}}, policy=Policy(fields={"s": add_wins}))
+    assert v.mismatched() == {}
+    other = Version.decode(v.encode(), policy=Policy(fields={"n": counter, "t": text("line")}, depth=5))
+    assert other.mismatched().keys() == {"n", "t", "s"}
+    assert "history" in other.mismatched()["n"] and "depth" in other.mismatched()["t"]
+    for path, value in (("n", 2), ("t", "y"), ("s", {"f"})):
+        with pytest.raises(SchemaMismatch):
+            other.edit(Clock("b"), {path: value})

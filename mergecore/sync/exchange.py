@@ -65,6 +65,25 @@ class Report(msgspec.Struct):
     offset: int = 0
     """What the back-end's clock is ahead of this device's, in milliseconds."""
 
+    @property
+    def clean(self) -> bool:
+        """Whether all that was to travel did: nothing was refused, and nothing waits."""
+        return not self.refused and not self.waiting
+
+    def __str__(self) -> str:
+        merged = [f"{self.merged} merged"] * bool(self.merged)
+        merged += [f"{self.in_conflict} in conflict"] * bool(self.in_conflict)
+        said = f"{self.peer}: sent {self.sent}, received {self.received}"
+        said += f" ({', '.join(merged)})" if merged else ""
+        said += f", wiped {self.purged}" if self.purged else ""
+        lines = [said]
+        if self.rewritten:
+            lines.append(f"the clock was wrong, written anew: {len(self.rewritten)}")
+        if self.waiting:
+            lines.append(f"of the future, to be sent when their time has come: {len(self.waiting)}")
+        lines += [f"refused by {r.by}: {r.model} {r.guid}: {r.why}, {r.detail}" for r in self.refused]
+        return "\n".join(lines)
+
 
 # ---------------------------------------------------------------------------------------------------- answering
 
@@ -278,8 +297,9 @@ class Session:
                     tx.save_peer(old)
                 sent, reached = [], 0
             self.peer, report.peer = peer, response.node
-            if response.authority and node.back_end is None:
-                node.back_end = state.back_end = response.node
+            if response.authority and state.back_end is None:
+                state.back_end = response.node
+            node.back_end = state.back_end  # another process of this store may have learned it
             if peer.id == node.back_end and not node.trust_clock:
                 state.offset = ((response.received - began) + (response.answered - ended)) // 2
             report.offset = state.offset

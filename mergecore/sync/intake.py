@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Outcome", "Taken", "change_of", "purged_row", "take"]
 
-CHUNK = 100
+CHUNK = 500
 """So many records are decoded at a time."""
 
 
@@ -140,6 +140,9 @@ class _Intake:
     def judged(self, change: Change, came: Held, row: Row | None, rows: Mapping[str, Row]) -> Action:
         """What to do with a change. Raises ``_No``."""
         node, peer = self.node, self.peer
+        may_write = peer.write is None or change.model in peer.write
+        if not (may_write or peer.reads(change.model)):  # it is told nothing of what is here
+            raise _No("forbidden", f"{peer.id!r} may neither read nor write {change.model!r}")
         if row is not None and row.model != change.model:
             raise _No("invalid", f"{change.guid} is a record of another model here, and not of {change.model!r}")
         stored = node.held(row)
@@ -149,10 +152,12 @@ class _Intake:
             raise _No("schema", error) from error
         if action.kind == "ignore":
             return action
-        if peer.write is not None and change.model not in peer.write:
+        if not may_write:
             raise _No("forbidden", f"{peer.id!r} may not write {change.model!r}")
         if self.strict and node.models and change.model not in node.models:
             raise _No("forbidden", f"{node.name!r} has no model {change.model!r}")
+        if self.strict and isinstance(came, Version):
+            self.check_kinds(came, stored)
         if action.kind == "refuse":
             if isinstance(came, Version) and not came.deleted:
                 self.stale.add(change.guid)
@@ -168,6 +173,16 @@ class _Intake:
         except ClockDrift as error:
             raise _No("drift", error) from error
         return action
+
+    def check_kinds(self, came: Version[Any], stored: Held | None) -> None:
+        """Raises ``_No`` for a new field that nobody could write here."""
+        try:
+            known = stored.mismatched() if isinstance(stored, Version) else {}
+            new = {path: wrong for path, wrong in came.mismatched().items() if path not in known}
+        except MergeError as error:
+            raise _No("schema", error) from error
+        if new:
+            raise _No("schema", "; ".join(f"{path}: {wrong}" for path, wrong in new.items()))
 
     def foreign(
         self, change: Change, came: Version[Any], stored: Held | None, action: Action, rows: Mapping[str, Row]

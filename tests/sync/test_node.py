@@ -18,9 +18,9 @@ from conftest import Tally
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mergecore import InvalidInput, Policy, add_wins, counter, keep_both, keyed, text, three_way
+from mergecore import Clock, InvalidInput, Policy, Version, add_wins, counter, keep_both, keyed, text, three_way
 from mergecore.history import History
-from mergecore.sync import Node, PeerError, RecordNotFound, Request, Response, SuperNode, exchange
+from mergecore.sync import Change, Node, PeerError, RecordNotFound, Request, Response, SuperNode, exchange
 from mergecore.sync.sql import SQLStore
 
 from .world import Broken, Killed
@@ -364,10 +364,10 @@ class Counted(msgspec.Struct):
 
 def test_another_kind_of_a_field_is_a_named_refusal_and_nothing_is_stored() -> None:
     """Of the record alone: what lies beside it and behind it still travels."""
-    with node("phone") as phone, Node("old", ":memory:", models={"todo": Counted}) as old:
+    with _beside("phone", Todo) as phone, Node("old", ":memory:", models={"todo": Counted}) as old:
         guid = phone.insert(Todo("a"))
         for n in range(3):
-            phone.insert({"n": n}, "note")
+            phone.insert(Memo(n))
         old.insert(Counted("a"), guid=guid)
         before = old.version(guid).encode(), phone.version(guid).encode()
         for _ in range(2):
@@ -375,7 +375,7 @@ def test_another_kind_of_a_field_is_a_named_refusal_and_nothing_is_stored() -> N
             assert {(r.guid, r.why) for r in report.refused} == {(guid, "schema")}
             assert any("counter" in r.detail for r in report.refused)
             assert (old.version(guid).encode(), phone.version(guid).encode()) == before
-            assert len(old.all("note")) == 3
+            assert len(old.all("memo")) == 3
 
 
 class Memo(msgspec.Struct):
@@ -449,6 +449,55 @@ def test_who_has_much_to_send_and_to_get_is_not_sent_his_own(monkeypatch: pytest
         assert (report.sent, report.received) == (60, 60)
         assert sorted(phone.all("todo")) == sorted(server.all("todo")) == sorted(here + there)
         assert len([guid for guid in came if guid in here]) <= 10
+
+
+def test_a_new_field_that_nobody_could_write_here_is_refused() -> None:
+    """A client whose app makes a new field another kind: once it is stored, it stays so for everybody."""
+
+    class Old(msgspec.Struct):
+        title: str = ""
+
+    class New(Old):
+        votes: Annotated[int, counter] = 0
+
+    class Other(Old):
+        votes: int = 0
+
+    with SuperNode("server", ":memory:", models={"todo": New}) as server:
+        old, other = (Node(name, ":memory:", models={"todo": m}) for name, m in (("old", Old), ("other", Other)))
+        guid = old.insert(Old("a"))
+        old.sync(server, token=server.add_node("old"))
+        token = server.add_node("other")
+        other.sync(server, token=token)
+        other.edit(guid, votes=3)
+        (refused,) = other.sync(server, token=token).refused
+        assert refused.why == "schema" and "votes: is stored as a history" in refused.detail
+        server.edit(guid, votes=1)
+        assert server.get(guid) == New("a", 1)
+
+
+def test_who_may_neither_read_nor_write_a_model_learns_nothing_of_it() -> None:
+    """Not even whether a record is there."""
+    with SuperNode("server", ":memory:", models=MODELS) as server, node("phone") as phone:
+        guid = server.insert(Todo("a"))
+        token = server.add_node("phone", read=[], write=[])
+        version = server.version(guid)
+        phone.models.clear()
+        for known in (version, Version.new(Clock("phone"), {"title": "b"}, id="unknown")):
+            change = Change("todo", known.id, 1, known.encode())
+            request = Request("phone", "e", 1, changes=[change])
+            (result,) = server.answer(request, server.authenticate(token)).results
+            assert result.why == "forbidden" and result.held is None
+
+
+def test_two_processes_of_one_store_have_one_back_end(tmp_path: Path) -> None:
+    """The first that either of them met."""
+    one, other = (Node("phone", tmp_path / "phone.db") for _ in range(2))
+    first, second = (SuperNode(name, ":memory:") for name in ("first", "second"))
+    one.sync(first), other.sync(second)
+    assert one.back_end == other.back_end == "first"
+    for each in (one, other, first, second):
+        each.close()
 
 
 def test_another_depth_of_a_field_is_a_named_refusal_and_nothing_is_stored() -> None:
