@@ -12,6 +12,7 @@ import zlib
 from collections.abc import AsyncIterator, Callable, Mapping
 from importlib.metadata import version
 from typing import Any, TypeVar
+from urllib.parse import quote, urlencode
 
 import msgspec
 from starlette.applications import Starlette
@@ -23,7 +24,7 @@ from starlette.requests import ClientDisconnect
 from starlette.requests import Request as HTTPRequest
 from starlette.responses import Response as HTTPResponse
 from starlette.responses import StreamingResponse
-from starlette.routing import Route
+from starlette.routing import Match, Route
 
 from mergecore import AnswerError, InvalidInput, MergeError, RecordDeleted, Version
 
@@ -55,9 +56,9 @@ _TELL = 60.0
 
 
 class _Problem(Exception):
-    def __init__(self, status: int, detail: str, **more: Any) -> None:
+    def __init__(self, status: int, detail: str, headers: Mapping[str, str] = {}, **more: Any) -> None:
         super().__init__(detail)
-        self.status, self.more = status, more
+        self.status, self.headers, self.more = status, headers, more
 
 
 def app_of(node: SuperNode) -> Starlette:
@@ -76,6 +77,7 @@ def app_of(node: SuperNode) -> Starlette:
         Route(record, web.replace, methods=["PUT"]),
         Route(record, web.patch, methods=["PATCH"]),
         Route(record, web.delete, methods=["DELETE"]),
+        Route(f"{record}/restore", web.restore, methods=["POST"]),
         Route(f"{record}/resolve", web.resolve, methods=["POST"]),
     ]
     handlers: Any = {
@@ -139,20 +141,21 @@ class _Web:
         model, _ = await self._may(request, "read")
         after = request.query_params.get("after", "")
         limit = _whole_number(request.query_params.get("limit", "100"), 1, 1000)
-        found = await run_in_threadpool(self.node.fetch_all, model, after, limit)
-        return _json({"records": found})
+        found, more = await run_in_threadpool(self.node.fetch_all, model, after, limit)
+        link = f"{_place(request)}?{urlencode({'after': found[-1].guid, 'limit': limit})}" if more else None
+        return _json({"records": found} | ({} if link is None else {"next": link}))
 
     async def create(self, request: HTTPRequest) -> HTTPResponse:
         caller, body, data = await self._written(request)
         model, key, digest = request.path_params["model"], _key(request, caller), _digest(body)
         made = await run_in_threadpool(lambda: self.node.create(model, data, by=caller.id, key=key, digest=digest))
-        return _record(made, 201)
+        return _record(made, 201, {"Location": f"{_place(request)}/{quote(made.guid)}"})
 
     async def read(self, request: HTTPRequest) -> HTTPResponse:
         model, _ = await self._may(request, "read")
         found = await run_in_threadpool(self.node.fetch, model, request.path_params["guid"])
         if found.is_deleted:
-            raise _Problem(410, "the record was deleted", current=found)
+            raise _Problem(410, _deleted(request), current=found)
         if request.headers.get("if-none-match") == f'"{found.tag}"':
             return HTTPResponse(status_code=304, headers={"ETag": f'"{found.tag}"'})
         return _record(found)
@@ -187,6 +190,14 @@ class _Web:
             return v.delete(clock, base=base, by=caller.id)
 
         return await self._changed(request, caller, b"", delete)
+
+    async def restore(self, request: HTTPRequest) -> HTTPResponse:
+        _, caller = await self._may(request, "write")
+
+        def restore(v: Version[Any], clock: Any, base: Version[Any]) -> Version[Any]:
+            return v.restore(clock, by=caller.id)
+
+        return await self._changed(request, caller, b"", restore)
 
     async def resolve(self, request: HTTPRequest) -> HTTPResponse:
         caller, body, data = await self._written(request)
@@ -232,6 +243,8 @@ class _Web:
             )
         except PreconditionFailed as error:
             raise error if may_read else _Problem(412, str(error)) from None
+        except RecordDeleted as error:
+            raise RecordDeleted(_deleted(request)) if request.method != "POST" else error from None
         return _record(changed) if may_read else HTTPResponse(status_code=204, headers={"ETag": f'"{changed.tag}"'})
 
     # ---- what is told to everybody
@@ -375,6 +388,14 @@ def _token(request: HTTPRequest) -> str:
     return token.strip()
 
 
+def _place(request: HTTPRequest) -> str:
+    return quote(request.url.path)
+
+
+def _deleted(request: HTTPRequest) -> str:
+    return f"the record is deleted: POST {_place(request)}/restore takes that back"
+
+
 def _key(request: HTTPRequest, caller: PeerRow) -> str | None:
     key = request.headers.get("idempotency-key")
     if key is not None and not 1 <= len(key) <= 200:
@@ -413,21 +434,21 @@ def _json(data: Any, status: int = 200, headers: Mapping[str, str] | None = None
     return HTTPResponse(msgspec.json.encode(data), status, headers, f"application/{kind}")
 
 
-def _record(answer: Answer, status: int = 200) -> HTTPResponse:
-    return _json(answer, status, {"ETag": f'"{answer.tag}"'})
+def _record(answer: Answer, status: int = 200, headers: Mapping[str, str] | None = None) -> HTTPResponse:
+    return _json(answer, status, {"ETag": f'"{answer.tag}"', **(headers or {})})
 
 
 async def _problem(request: HTTPRequest, error: Exception) -> HTTPResponse:
     assert isinstance(error, _Problem)
-    headers = {"WWW-Authenticate": "Bearer"} if error.status == 401 else {}
+    headers = {"WWW-Authenticate": "Bearer"} if error.status == 401 else error.headers
     about = {"title": _TITLES.get(error.status, "Error"), "status": error.status, "detail": str(error)}
     return _json({**about, **error.more}, error.status, headers, "problem+json")
 
 
 _TITLES = {
-    400: "Bad Request", 401: "Unauthorized", 403: "Forbidden", 404: "Not Found", 409: "Conflict", 410: "Gone",
-    412: "Precondition Failed", 413: "Content Too Large", 415: "Unsupported Media Type", 422: "Unprocessable Content",
-    428: "Precondition Required", 503: "Service Unavailable", 507: "Insufficient Storage",
+    400: "Bad Request", 401: "Unauthorized", 403: "Forbidden", 404: "Not Found", 405: "Method Not Allowed",
+    409: "Conflict", 410: "Gone", 412: "Precondition Failed", 413: "Content Too Large", 415: "Unsupported Media Type",
+    422: "Unprocessable Content", 428: "Precondition Required", 503: "Service Unavailable", 507: "Insufficient Storage",
 }  # fmt: skip
 
 _STATUS: list[tuple[type[MergeError], int]] = [
@@ -455,7 +476,12 @@ async def _named(request: HTTPRequest, error: Exception) -> HTTPResponse:
 async def _refused(request: HTTPRequest, error: Exception) -> HTTPResponse:
     """There is no such route, or not by this method."""
     assert isinstance(error, HTTPException)
-    return await _problem(request, _Problem(error.status_code, error.detail))
+    if error.status_code != 405:
+        return await _problem(request, _Problem(error.status_code, error.detail))
+    routes = [r for r in request.app.routes if r.matches(request.scope)[0] is not Match.NONE]
+    allowed = ", ".join(sorted({method for route in routes for method in route.methods}))
+    told = _Problem(405, f"{request.method} is none of {allowed}", {"Allow": allowed})
+    return await _problem(request, told)
 
 
 async def _failed(request: HTTPRequest, error: Exception) -> HTTPResponse:

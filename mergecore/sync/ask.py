@@ -1,10 +1,12 @@
-"""``mergecore resolve``: asks a person about open conflicts, one field after the other, as ``git add -p`` asks.
+"""``mergecore resolve``: asks a person about open conflicts and values that lost, one field after the other, as
+``git add -p`` asks.
 
 Each answer is stored at once, and a field is settled as a whole; whoever stops in the middle loses nothing.
 """
 
 from __future__ import annotations
 
+import contextlib
 import os
 import shlex
 import signal
@@ -12,7 +14,7 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Sequence
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeAlias
 
 import msgspec
 from rich.table import Table
@@ -39,7 +41,7 @@ class Settled(NamedTuple):
     answered: int
     """So many fields."""
     open: int
-    """So many records still have open conflicts."""
+    """In so many records something still waits."""
 
 
 class _Skip(Exception):
@@ -50,19 +52,29 @@ class _Quit(Exception):
     """No more questions."""
 
 
+class _Leave(Exception):
+    """What is shown stays."""
+
+
 class _Both(Exception):
     """Keep each value of this field."""
 
 
 class _Field(NamedTuple):
-    """What is open in one field: settled as a whole."""
+    """What waits in one field: settled as a whole."""
 
     path: Path
     conflicts: list[Conflict]
+    lost: dict[Path, list[Lost]]
+    """Values that lost where nothing is open."""
+
+
+Choice: TypeAlias = Candidate | Lost
+"""An answer that is there already."""
 
 
 class Asker:
-    """Asks about the open conflicts of a node, on the terminal."""
+    """Asks about what waits at a node, on the terminal."""
 
     def __init__(self, node: Node) -> None:
         self.node = node
@@ -70,7 +82,7 @@ class Asker:
 
     def ask(self, guid: str | None = None) -> Settled:
         """About one record, or about all. Raises ``RecordNotFound`` and ``InvalidInput``."""
-        items = [item for item in self.node.inbox() if guid in (None, item.guid) and item.conflicts]
+        items = [item for item in self.node.inbox() if guid in (None, item.guid)]
         if guid is not None and not items:
             self.node.version(guid)  # or else there is none
         try:
@@ -82,7 +94,7 @@ class Asker:
             text("\n")
             raise
         asked = {item.guid for item in items}
-        return Settled(self.answered, sum(bool(x.conflicts) for x in self.node.inbox() if x.guid in asked))
+        return Settled(self.answered, sum(item.guid in asked for item in self.node.inbox()))
 
     def _record(self, guid: str, model: str) -> None:
         skipped: set[Path] = set()
@@ -92,11 +104,12 @@ class Asker:
                 version = self.node.version(guid)  # each time: others may write meanwhile
             except RecordNotFound:
                 return
-            fields = [field for field in _open(version) if field.path not in skipped]
+            fields = [field for field in _waiting(version) if field.path not in skipped]
             if not fields:
                 return
             if not shown:
-                _introduce(model, version)
+                show(Text(f"{printable(model)} {printable(version.id)}", "bold"))
+                show(Text("  (deleted)" if version.deleted else f"  {brief(version.record, _LONGEST)}", "dim"))
                 shown = True
             field = fields[0]
             try:
@@ -111,10 +124,14 @@ class Asker:
 
     def _settle(self, guid: str, version: Version[Any], field: _Field) -> None:
         answers: dict[Path, Any] = {}
-        for n, conflict in enumerate(field.conflicts, 1):
-            many = f" ({n} of {len(field.conflicts)} in {place(field.path)})" if len(field.conflicts) > 1 else ""
-            answers[conflict.path] = self._question(version, conflict, many)
-        self.node.resolve(guid, answers, base=version)
+        whole = len(field.conflicts) + len(field.lost)
+        many = [f" ({n} of {whole} in {place(field.path)})" if whole > 1 else "" for n in range(1, whole + 1)]
+        for conflict in field.conflicts:
+            answers[conflict.path] = self._about_conflict(version, conflict, many.pop(0))
+        for path, lost in field.lost.items():
+            with contextlib.suppress(_Leave):
+                answers[path] = self._about_lost(version, path, lost, many.pop(0))
+        self.node.resolve(guid, answers or {field.path: _shown(version, field.path)}, base=version)
 
     def _both(self, guid: str, path: Path) -> None:
         try:
@@ -127,28 +144,50 @@ class Asker:
 
     # ---- one question
 
-    def _question(self, version: Version[Any], conflict: Conflict, many: str) -> Any:
-        lost = [x for x in version.lost if x.path == conflict.path]
-        choices: list[Candidate | Lost] = [*conflict.candidates, *lost]
+    def _about_conflict(self, version: Version[Any], conflict: Conflict, many: str) -> Any:
+        choices: list[Choice] = [*conflict.candidates, *(x for x in version.lost if x.path == conflict.path)]
         mine = [c for c in conflict.candidates if c.name == self.node.name]
         theirs = [c for c in conflict.candidates if c.name != self.node.name]
-        letters: dict[str, Candidate | Lost] = {}
+        letters: dict[str, Choice] = {}
         if len(mine) == 1:
             letters["m"] = mine[0]
             if len(theirs) == 1:
                 letters["t"] = theirs[0]
-        letters |= {str(n): choice for n, choice in enumerate(choices, 1)}
-        self._show(conflict, choices, letters, many)
-        keys = [*letters, "e", *(["b"] if conflict.path else []), "s", "q", "?"]
+        why = f"{conflict.reason}: {conflict.detail}" if conflict.detail else conflict.reason
+        above = {} if conflict.base is UNSET else {"base": conflict.base}
+        return self._question(conflict.path, f"{why}{many}", above, choices, letters, (mine or choices)[0])
+
+    def _about_lost(self, version: Version[Any], path: Path, lost: Sequence[Lost], many: str) -> Any:
+        letters: dict[str, Choice] = {"r": lost[0]} if len(lost) == 1 else {}
+        why = f"lost, {', '.join(sorted({x.decided_by for x in lost}))}{many}"
+        above = {"shown": _shown(version, path)}
+        return self._question(path, why, above, lost, letters, lost[0], "l")
+
+    def _question(
+        self,
+        path: Path,
+        why: str,
+        above: dict[str, Any],
+        choices: Sequence[Choice],
+        letters: dict[str, Choice],
+        edited: Choice,
+        *more: str,
+    ) -> Any:
+        """A choice, or another value; ``edited`` is what that begins with."""
+        if any(choice not in letters.values() for choice in choices):
+            letters |= {str(n): choice for n, choice in enumerate(choices, 1)}
+        _show(path, why, above, choices, letters)
+        keys = [*more, *letters, "e", *(["b"] if path else []), "s", "q", "?"]
         while True:
-            asked = Text.assemble((f"{place(conflict.path)} ", "bold"), (f"[{','.join(keys)}]? ", "blue"))
-            key = _typed(asked)
+            key = _typed(Text.assemble((f"{place(path)} ", "bold"), (f"[{','.join(keys)}]? ", "blue")))
             if key in letters:
-                return letters[key] if isinstance(letters[key], Candidate) else letters[key].value
+                return letters[key]
             if key not in keys:
                 if key:
                     show(f"{printable(key)!r:.40} is none of {', '.join(keys)}")
                 continue
+            if key == "l":
+                raise _Leave
             if key == "s":
                 raise _Skip
             if key == "q":
@@ -157,34 +196,17 @@ class Asker:
                 raise _Both
             if key == "?":
                 self._help(keys, len(choices))
-            elif (value := _written((mine or choices)[0].value)) is not UNSET:
+            elif (value := _written(edited.value)) is not UNSET:
                 return value
-
-    def _show(
-        self, conflict: Conflict, choices: Sequence[Candidate | Lost], letters: dict[str, Any], many: str
-    ) -> None:
-        why = f"{conflict.reason}: {conflict.detail}" if conflict.detail else conflict.reason
-        show(Text.assemble((f"  {place(conflict.path)}", "bold"), f": {printable(why)}{many}"))
-        rows = Table.grid(padding=(0, 2, 0, 0))
-        for _ in range(3):
-            rows.add_column(overflow="fold")
-        if conflict.base is not UNSET:
-            rows.add_row("    base", Text(value_at(conflict.path, conflict.base, _LONGEST)), "")
-        for n, choice in enumerate(choices, 1):
-            letter = next((key for key, found in letters.items() if found is choice and key in "mt"), "")
-            named = {"m": " mine", "t": " theirs"}.get(letter, "")
-            is_lost = isinstance(choice, Lost)
-            known = who(None if is_lost else choice.name, choice.by, choice.stamp)  # type: ignore[union-attr]
-            marked = Text.assemble((f"    {n}{named}{' lost' if is_lost else ''}", "cyan"))
-            rows.add_row(marked, Text(value_at(conflict.path, choice.value, _LONGEST)), Text(printable(known), "dim"))
-        show(rows)
 
     def _help(self, keys: Sequence[str], choices: int) -> None:
         told = {
             "m": f"mine: what {printable(self.node.name)} wrote",
             "t": "theirs: what the other one wrote",
+            "l": "leave it: what is shown stays, and this is asked no more",
+            "r": "restore it: what lost is shown again",
             "1": "the value of that number" if choices > 1 else "the value",
-            "e": "edit: another value, as JSON",
+            "e": "edit: another value; a text as it is, or JSON",
             "b": "both: keep each value, in records of their own",
             "s": "skip this field",
             "q": "quit: what is answered so far is stored",
@@ -195,26 +217,49 @@ class Asker:
                 show(f"  {f'1-{choices}' if key == '1' and choices > 1 else key:3}  {told[key]}")
 
 
-def _open(version: Version[Any]) -> list[_Field]:
-    """The open conflicts by field, those about the record as a whole first."""
+def _waiting(version: Version[Any]) -> list[_Field]:
+    """What waits, by field; what is about the record as a whole first."""
     found: dict[Path, _Field] = {}
-    for conflict in version.conflicts:
+
+    def field(path: Path) -> _Field:
         try:
-            at = version.explain(conflict.path).path
+            at = version.explain(path).path
         except InvalidInput:  # it is above fields
-            at = conflict.path
-        found.setdefault(at, _Field(at, [])).conflicts.append(conflict)
+            at = path
+        return found.setdefault(at, _Field(at, [], {}))
+
+    for conflict in version.conflicts:
+        field(conflict.path).conflicts.append(conflict)
+    asked = {conflict.path for conflict in version.conflicts}
+    for lost in version.lost:
+        if lost.path not in asked:
+            field(lost.path).lost.setdefault(lost.path, []).append(lost)
     return sorted(found.values(), key=lambda field: bool(field.path))
 
 
-def _introduce(model: str, version: Version[Any]) -> None:
-    """Which record it is that questions are about."""
-    show(Text(f"{printable(model)} {printable(version.id)}", "bold"))
-    show(Text(f"  {brief(version.record, _LONGEST)}", "dim"))
-    asked = {conflict.path for conflict in version.conflicts}
-    for lost in (x for x in version.lost if x.path not in asked):
-        value = value_at(lost.path, lost.value, _LONGEST)
-        show(Text(f"  lost at {place(lost.path)}: {value} ({printable(who(None, lost.by, lost.stamp))})", "dim"))
+def _shown(version: Version[Any], path: Path) -> Any:
+    """What is shown there; of a path into a field, all of the field."""
+    if path:
+        return version.explain(path).value
+    return UNSET if version.deleted else version.record
+
+
+def _show(path: Path, why: str, above: dict[str, Any], choices: Sequence[Choice], letters: dict[str, Choice]) -> None:
+    show(Text.assemble((f"  {place(path)}", "bold"), f": {printable(why)}"))
+    rows = Table.grid(padding=(0, 2, 0, 0))
+    for _ in range(3):
+        rows.add_column(overflow="fold")
+    for name, value in above.items():
+        rows.add_row(f"    {name}", Text(value_at(path, value, _LONGEST)), "")
+    for n, choice in enumerate(choices, 1):
+        assert choice is not None
+        is_lost = isinstance(choice, Lost)
+        letter = next((key for key, found in letters.items() if found is choice and key in "mt"), "")
+        named = [str(n)] * ("1" in letters) + [{"m": "mine", "t": "theirs"}.get(letter, "")] + ["lost"] * is_lost
+        known = who(choice.name if isinstance(choice, Candidate) else None, choice.by, choice.stamp)
+        marked = Text(f"    {' '.join(filter(None, named))}", "cyan")
+        rows.add_row(marked, Text(value_at(path, choice.value, _LONGEST)), Text(printable(known), "dim"))
+    show(rows)
 
 
 def _complain(why: str) -> None:
@@ -235,24 +280,40 @@ def _typed(asked: Text) -> str:
 
 
 def _written(value: Any) -> Any:
-    """What a person makes of a value, as JSON: in their editor, or else on a line. ``UNSET``: nothing."""
-    editor = os.environ.get("VISUAL") or os.environ.get("EDITOR")
-    made = _in_editor(editor, value) if editor else _typed(Text("another value, as JSON (empty: none): "))
+    """What a person makes of a value: in their editor, or else on a line. A text stays one; else it is JSON, and of a
+    text on a line it may be. ``UNSET``: nothing.
+    """
+    editor, is_text = os.environ.get("VISUAL") or os.environ.get("EDITOR"), isinstance(value, str)
+    if editor:
+        made = _in_editor(editor, value)
+        if made is not None and is_text:
+            return made if value.endswith("\n") else made.removesuffix("\n")  # most editors end the last line
+    else:
+        made = _typed(Text(f"another value, {'a text or ' * is_text}JSON (empty: none): "))
     if not made or not made.strip():
         return UNSET
     try:
         return msgspec.json.decode(made)
     except (msgspec.MsgspecError, UnicodeError) as error:
-        _complain(f"that is no JSON: {error}; a text stands in quotes")
+        if is_text:
+            return made
+        _complain(f"that is no JSON: {error}")
         return UNSET
 
 
-def _in_editor(editor: str, value: Any) -> bytes:
-    document = write(None if value is UNSET else builtins(value), Style(indent="  ", tail="\n"))
-    handle, name = tempfile.mkstemp(".json", "mergecore-")
+def _in_editor(editor: str, value: Any) -> str | None:
+    """``None``: nothing came of it."""
+    if isinstance(value, str):
+        document, kind = value if value.endswith("\n") else f"{value}\n", ".txt"
+    else:
+        document, kind = (
+            write(None if value is UNSET else builtins(value), Style(indent="  ", tail="\n")).decode(),
+            ".json",
+        )
+    handle, name = tempfile.mkstemp(kind, "mergecore-")
     try:
         with open(handle, "wb") as file:
-            file.write(document)
+            file.write(document.encode("utf-8", "surrogatepass"))
         before = signal.signal(signal.SIGINT, lambda *_: None)  # Ctrl-C is the editor's
         try:
             code = subprocess.run([*shlex.split(editor), name]).returncode
@@ -262,11 +323,11 @@ def _in_editor(editor: str, value: Any) -> bytes:
             raise KeyboardInterrupt
         if code:
             _complain(f"{editor} ended with {code}: nothing is taken from it")
-            return b""
+            return None
         with open(name, "rb") as file:
-            return file.read()
+            return file.read().decode()
     except (OSError, ValueError) as error:
         _complain(f"{editor}: cannot be run ({error}); set EDITOR to another one")
-        return b""
+        return None
     finally:
         os.unlink(name)

@@ -16,15 +16,16 @@ from typing import Any
 import msgspec
 from rich.text import Text
 
-from mergecore import InvalidInput
+from mergecore import InvalidInput, RecordDeleted
 from mergecore.cli import SYNC, say
 from mergecore.explain import brief, place, printable
 from mergecore.jsontext import builtins
 
-from .errors import RecordNotFound, StoreError
+from .errors import PeerError, StoreError
 from .exchange import Report
-from .node import Inbox, Node
-from .opened import age, named, opened, pairs, served
+from .node import Inbox, Node, Peer
+from .opened import age, named, opened, pairs, served, unmade
+from .patches import converted
 from .shown import Working, as_json, date, show, table, text, value_at, who
 from .supernode import conflict_json, lost_json
 
@@ -73,13 +74,9 @@ def _parser() -> argparse.ArgumentParser:
 
     nodes = command("node").add_subparsers(metavar="COMMAND", required=True)
     made = part(nodes, "add", _add, "expect a node, and print its token, which is shown this once")
-    _database(made)
-    made.add_argument("node", metavar="NAME", help="the node's; of a known one, token and rights are replaced")
-    made.add_argument("--client-name", default="", metavar="TEXT", help="what it is called for people")
-    made.add_argument("--read", action="append", metavar="MODEL", help="what it may read (may be repeated; all)")
-    made.add_argument("--write", action="append", metavar="MODEL", help="what it may write (may be repeated; all)")
-    made.add_argument("--relay", action="store_true", help="it may hand on what other nodes wrote")
-    made.add_argument("--field", action="append", default=[], metavar="NAME=VALUE", help="something of your own")
+    _rights(made)
+    made.add_argument("--renew", action="store_true", help="of a known one: another token; what is not given stays")
+    _rights(part(nodes, "allow", _allow, "change what a node may, and what is known of it; what is not given stays"))
     for name, what in (("revoke", "a node's token dies"), ("retire", "a node is not waited for any longer")):
         made = part(nodes, name, _end, what)
         _database(made)
@@ -151,6 +148,17 @@ def _database(parser: argparse.ArgumentParser) -> None:
     )  # fmt: skip
 
 
+def _rights(parser: argparse.ArgumentParser) -> None:
+    _database(parser)
+    parser.add_argument("node", metavar="NAME")
+    parser.add_argument("--client-name", metavar="TEXT", help="what it is called for people")
+    for what in ("read", "write"):
+        told = f"a model that it may {what} (may be repeated; '*': all, as unless given; '': none)"
+        parser.add_argument(f"--{what}", action="append", metavar="MODEL", help=told)
+    parser.add_argument("--relay", action=argparse.BooleanOptionalAction, help="it may hand on what other nodes wrote")
+    parser.add_argument("--field", action="append", metavar="NAME=VALUE", help="something of your own")
+
+
 def _json(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--json", action="store_true", help="as JSON; what is absent has no key, and null is null")
 
@@ -176,7 +184,7 @@ def _serve(asked: Asked) -> int:
             node.app.state.close()  # the event streams, which would not end by themselves
             await super().shutdown(sockets)
 
-    with served(asked.db, asked.models, asked.name, make=True) as node, _listening(asked.host, asked.port) as listener:
+    with _listening(asked.host, asked.port) as listener, served(asked.db, asked.models, asked.name, make=True) as node:
         host, port = listener.getsockname()[:2]
         at = f"http://{f'[{host}]' if ':' in host else host}:{port}"
         show(f"{printable(node.name)} serves {named(asked.db)} at {at}; Ctrl-C ends it")
@@ -201,17 +209,28 @@ def _listening(host: str, port: int) -> socket.socket:
 
 def _add(asked: Asked) -> int:
     with served(asked.db, asked.models, make=True) as node:
-        known = any(peer.id == asked.node for peer in node.nodes())
-        token = node.add_node(
-            asked.node, client_name=asked.client_name, fields=pairs(asked.field), read=asked.read, write=asked.write,
-            relay=asked.relay,
-        )  # fmt: skip
-        if known:
-            say(f"{printable(asked.node)} was known: its old token is dead")
+        token = node.add_node(asked.node, **_given(asked), renew=asked.renew)
         if sys.stdout is not None and sys.stdout.isatty():
             say(f"the token of {printable(asked.node)}, shown this once:")
         text(f"{token}\n")
     return 0
+
+
+def _allow(asked: Asked) -> int:
+    with served(asked.db, asked.models) as node:
+        node.allow(asked.node, **_given(asked))
+    return 0
+
+
+def _given(asked: Asked) -> dict[str, Any]:
+    """What of a node's rights and the rest was given."""
+    given: dict[str, Any] = {"client_name": asked.client_name, "relay": asked.relay}
+    given |= {"fields": pairs(asked.field) if asked.field else None}
+    given = {name: value for name, value in given.items() if value is not None}
+    for what, models in (("read", asked.read), ("write", asked.write)):
+        if models is not None:
+            given[what] = None if "*" in models else [model for model in models if model]
+    return given
 
 
 def _end(asked: Asked) -> int:
@@ -235,15 +254,16 @@ def _sync(asked: Asked) -> int:
         raise InvalidInput(f"--follow: {asked.peer} is no URL; a super node's begins with http:// or https://")
     with contextlib.ExitStack() as stack:
         peer = asked.peer if is_url else stack.enter_context(_peer(asked.peer, asked.models))
+        stack.enter_context(unmade(asked.db))
         node = stack.enter_context(opened(asked.db, asked.models, asked.name, make=True))
         with Working("synchronizing") as told:  # once before it follows, which waits for whom it cannot reach
             report = node.sync(peer, token=asked.token if is_url else None, progress=told)
         _report(report, asked)
         if asked.follow:
-            for report in node.follow(asked.peer, token=asked.token):
+            for report in node.follow(asked.peer, token=asked.token, on_away=_away):
                 if report.sent or report.received or report.refused or report.purged:
                     _report(report, asked)
-    return 1 if report.refused else 0
+    return 0 if report.clean else 1
 
 
 def _peer(where: str, models: str | None) -> Node:
@@ -253,23 +273,15 @@ def _peer(where: str, models: str | None) -> Node:
         raise StoreError(f"{error}; a URL begins with http:// or https://") from error
 
 
+def _away(error: PeerError) -> None:
+    say(printable(f"{error}; it is tried again, until Ctrl-C"))
+
+
 def _report(report: Report, asked: Asked) -> None:
     if asked.json:
         as_json(report, lines=asked.follow)
         return
-    merged = [f"{report.merged} merged"] * bool(report.merged)
-    merged += [f"{report.in_conflict} in conflict"] * bool(report.in_conflict)
-    said = f"{report.peer}: sent {report.sent}, received {report.received}"
-    said += f" ({', '.join(merged)})" if merged else ""
-    said += f", wiped {report.purged}" if report.purged else ""
-    show(printable(said))
-    if report.rewritten:
-        show(f"the clock was wrong: {_count(len(report.rewritten), 'record')} written anew")
-    if report.waiting:
-        show(f"{_count(len(report.waiting), 'record')} of the future, to be sent when their time has come")
-    if report.refused:
-        rows = [(r.model, r.guid, r.by, r.why, r.detail) for r in report.refused]
-        table(("model", "refused", "by", "why", "detail"), rows)
+    show(*map(printable, str(report).splitlines()))
 
 
 # ------------------------------------------------------------------------------------------ looking
@@ -299,14 +311,22 @@ def _nodes(asked: Asked) -> int:
         return 0
     rows = [
         (
-            p.id, p.client_name, date(p.last_sync), str(p.position), str(p.acknowledged), str(p.behind),
+            p.id, p.client_name, date(p.last_sync), str(p.position), str(p.acknowledged), str(p.behind), _may(p),
             "revoked" if p.revoked else "retired" if p.retired else "", brief(p.fields, 200) if p.fields else "",
         )
         for p in found
     ]  # fmt: skip
-    names = ("node", "client", "last sync", "position", "acknowledged", "behind", "state", "fields")
+    names = ("node", "client", "last sync", "position", "acknowledged", "behind", "may", "state", "fields")
     table(names, rows) if rows else show("no nodes yet")
     return 0
+
+
+def _may(peer: Peer) -> str:
+    if peer.read is peer.write is None:
+        return "all, relay" if peer.relay else "all"
+    rights = (("read", peer.read), ("write", peer.write))
+    said = [f"{what} {'all' if models is None else ' '.join(models) or 'nothing'}" for what, models in rights]
+    return ", ".join(said + ["relay"] * peer.relay)
 
 
 def _inbox(asked: Asked) -> int:
@@ -350,7 +370,7 @@ def _resolve(asked: Asked) -> int:
     with opened(asked.db, asked.models, by=asked.by) as node:
         settled = Asker(node).ask(asked.guid)
     if not settled.answered and not settled.open:
-        show("nothing is open")
+        show("nothing waits for you")
         return 0
     left = f"{_count(settled.open, 'record')} still open" if settled.open else "nothing is left open"
     show(f"{_count(settled.answered, 'field')} settled; {left}")
@@ -374,10 +394,14 @@ def _purge(asked: Asked) -> int:
                 return 1
         with Working("wiping"):
             gone = node.purge(min_age)
+        awaited, seen = node.awaited(min_age), {peer.id: peer.last_sync for peer in node.nodes()}
     if asked.json:
         as_json(gone)
-    else:
-        show(f"{_count(len(gone), 'record')} wiped")
+        return 0
+    show(f"{_count(len(gone), 'record')} wiped")
+    for id, count in awaited.items():
+        told = f"{_count(count, 'deleted record')} {'waits' if count == 1 else 'wait'} for {id}"
+        show(printable(f"{told} (last seen {date(seen.get(id))}); who will not come any more: mergecore node retire"))
     return 0
 
 
@@ -388,7 +412,7 @@ def _insert(asked: Asked) -> int:
     with opened(asked.db, asked.models, asked.name, make=True, by=asked.by) as node:
         if sys.stdin is not None and sys.stdin.isatty():
             say("one record on a line, as a JSON object; Ctrl-D ends")
-        records = _lines(node.models.get(asked.model))
+        records = _lines(node.models.get(node.known_model(asked.model)))
         with Working("inserting") as told:
             for start in range(0, len(records), 500):
                 for guid in node.insert_all(records[start : start + 500], asked.model):
@@ -403,7 +427,8 @@ def _lines(model: Any) -> list[Any]:
     for n, line in enumerate(sys.stdin.buffer if sys.stdin is not None else (), 1):
         if line.strip():
             try:
-                found.append(msgspec.json.decode(line, type=dict[str, Any] if model is None else model))
+                plain = msgspec.json.decode(line, type=dict[str, Any])
+                found.append(plain if model is None else converted(plain, model))
             except (msgspec.MsgspecError, TypeError, ValueError) as error:
                 raise InvalidInput(f"line {n}: is no record ({error}); nothing was written") from error
     return found
@@ -411,8 +436,15 @@ def _lines(model: Any) -> list[Any]:
 
 def _edit(asked: Asked) -> int:
     with opened(asked.db, asked.models, by=asked.by) as node:
-        node.edit(asked.guid, pairs(asked.fields))
+        try:
+            node.edit(asked.guid, pairs(asked.fields))
+        except RecordDeleted as error:
+            raise _deleted(asked.guid) from error
     return 0
+
+
+def _deleted(guid: str) -> RecordDeleted:
+    return RecordDeleted(f"{guid} is deleted; 'mergecore restore' takes that back")
 
 
 def _delete(asked: Asked) -> int:
@@ -426,14 +458,16 @@ def _get(asked: Asked) -> int:
         record = node.get(asked.guid)
         if record is None:
             node.version(asked.guid)  # or else there is none
-            raise RecordNotFound(f"{asked.guid} is deleted; 'mergecore restore' takes that back")
+            raise _deleted(asked.guid)
     as_json(record, lines=asked.json)
     return 0
 
 
 def _all(asked: Asked) -> int:
     with opened(asked.db, asked.models) as node:
-        found = node.all(asked.model, deleted=asked.deleted)
+        found, there = node.all(asked.model, deleted=asked.deleted), node.status()["records"]
+    if there and asked.model not in there:
+        say(f"there never was a record {printable(asked.model)}; there are {printable(', '.join(there))}")
     if asked.json:
         as_json([{"guid": guid, "record": record} for guid, record in found.items()])
         return 0

@@ -156,7 +156,7 @@ class _Intake:
             raise _No("forbidden", f"{peer.id!r} may not write {change.model!r}")
         if self.strict and node.models and change.model not in node.models:
             raise _No("forbidden", f"{node.name!r} has no model {change.model!r}")
-        if self.strict and isinstance(came, Version):
+        if self.strict and change.model in node.models and isinstance(came, Version):
             self.check_kinds(came, stored)
         if action.kind == "refuse":
             if isinstance(came, Version) and not came.deleted:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import datetime as dt
+import difflib
 import hashlib
 import os
 import re
@@ -21,9 +22,20 @@ from typing import TYPE_CHECKING, Any, Self
 
 import msgspec
 
-from mergecore import Clock, Conflict, InvalidInput, Lost, Policy, SchemaMismatch, Timestamp, Version, VersionVector
+from mergecore import (
+    Clock,
+    Conflict,
+    InvalidInput,
+    Lost,
+    Policy,
+    RecordDeleted,
+    SchemaMismatch,
+    Timestamp,
+    Version,
+    VersionVector,
+)
 
-from .errors import Forbidden, RecordNotFound, StoreCorrupt
+from .errors import Forbidden, PeerError, RecordNotFound, StoreCorrupt
 from .exchange import Report, Session, answer
 from .intake import purged_row
 from .plan import Held, Purged
@@ -63,6 +75,12 @@ class Peer(msgspec.Struct, frozen=True):
     """So many records have changed since."""
     fields: dict[str, Any]
     """The application's own."""
+    read: list[str] | None
+    """The models that it may read here; ``None``: all."""
+    write: list[str] | None
+    """And write."""
+    relay: bool
+    """Whether it may hand on what other nodes wrote."""
     revoked: bool
     retired: bool
 
@@ -72,7 +90,7 @@ class Node:
 
     ``name`` must be another for each node that ever meets another. ``store`` is the path of an SQLite file,
     ``:memory:`` or a ``postgresql://`` URL (or a ``Store``). ``models`` are record classes by the names of their
-    tables; records of other names are dictionaries. ``policies`` are by those names, too. ``by`` is the person who
+    tables; without models, records are dictionaries. ``policies`` are by those names, too. ``by`` is the person who
     edits here, unless told.
 
     ``back_end`` names the node whose acknowledgement makes a record synchronized, and whose clock is taken for right: a
@@ -98,14 +116,18 @@ class Node:
         max_drift: int = 60_000,
     ) -> None:
         self.name, self.by, self.trust_clock = name, by, trust_clock
-        self.models, self.policies = dict(models or {}), dict(policies or {})
+        self.models, self.policies = _by_name("models", models, "Todo"), _by_name("policies", policies, "Policy(...)")
+        for model, policy in self.policies.items():
+            self.known_model(model)
+            if not isinstance(policy, Policy):
+                raise InvalidInput(
+                    f"policies={{{model!r}: {policy!r:.200}}}: give a Policy, such as Policy(default=lww)"
+                )
         self.max_drift = max_drift
         self._wall = now or (lambda: time.time_ns() // 1_000_000)
         self._listeners: list[Callable[[int], None]] = []
         self._links: dict[tuple[str, str | None], HTTPLink] = {}
         Clock(name)  # a name that a clock takes
-        if self.models and (unknown := sorted(self.policies.keys() - self.models.keys())):
-            raise InvalidInput(f"policies of {', '.join(unknown)}: there are models of {', '.join(self.models)} alone")
         self.store: Store = SQLStore(store, self.models) if isinstance(store, str | os.PathLike) else store
         with self.transaction() as tx:
             if tx.state is None:
@@ -162,8 +184,13 @@ class Node:
         return None if version.deleted else version.record
 
     def all(self, model: str, *, deleted: bool = False) -> dict[str, Any]:
-        """The records of a model by their GUIDs; those that are deleted, if so asked."""
+        """The records of a model by their GUIDs; those that are deleted, if so asked.
+
+        Raises ``InvalidInput`` where this node has models, and none of that name; without models, there are just none.
+        """
         with self.store.transaction(write=False) as tx:
+            if model not in tx.newest():  # else another node has that model, and gave its records
+                self.known_model(model)
             return {row.guid: self.decode(row).record for row in tx.all(model, deleted)}
 
     def inbox(self) -> list[Inbox]:
@@ -177,6 +204,12 @@ class Node:
         """The nodes that this one has met, or expects."""
         with self.store.transaction(write=False) as tx:
             return [self.peer(tx, row) for row in tx.peers()]
+
+    @property
+    def position(self) -> int:
+        """The highest position of its receive order: another one, whenever anything was stored."""
+        with self.store.transaction(write=False) as tx:
+            return state_of(tx).position
 
     def status(self) -> dict[str, Any]:
         """What there is, in numbers: name, position, records by model, unsynchronized, open, clock offset in ms."""
@@ -193,7 +226,8 @@ class Node:
     def insert(self, record: Any, model: str | None = None, *, guid: str | None = None, by: str | None = None) -> str:
         """A new record; gives its GUID. ``model`` is the name of a dictionary's.
 
-        Raises ``InvalidInput`` for a record that the model does not take, and for a GUID that is in use.
+        Raises ``InvalidInput`` for a record that the model does not take, where this node has models for another name
+        than theirs, and for a GUID that is in use.
         """
         return self.insert_all([record], model, guids=None if guid is None else [guid], by=by)[0]
 
@@ -211,7 +245,7 @@ class Node:
             clock = self.clock(tx)
             made: list[tuple[Row, Version[Any]]] = []
             for record, guid in zip(given, [None] * len(given) if guids is None else guids, strict=True):
-                name = self.model_of(record) if model is None else model
+                name = self.model_of(record) if model is None else self.known_model(model)
                 cls, policy = self.binding(name)
                 version: Version[Any] = Version.new(clock, record, cls, id=guid, by=by or self.by, policy=policy)
                 made.append((Row(version.id, name, b""), version))
@@ -225,15 +259,19 @@ class Node:
         self, guid: str, changes: Mapping[Any, Any] | None = None, /, *, by: str | None = None, **fields: Any
     ) -> Version[Any]:
         """Writes some fields, as ``Version.edit`` does: by path, or by name."""
-        return self.write(
-            guid, lambda v, clock, shared: v.edit(clock, changes, by=by or self.by, shared=shared, **fields)
-        )
+        with _living(guid):
+            return self.write(
+                guid, lambda v, clock, shared: v.edit(clock, changes, by=by or self.by, shared=shared, **fields)
+            )
 
     def put(self, guid: str, record: Any, base: Any, *, by: str | None = None) -> Version[Any]:
         """Writes what its author changed against ``base``, what he was shown, as ``Version.put`` does: a version, or a
         plain record (``node.get``). Somebody else's edit since is not reverted.
         """
-        return self.write(guid, lambda v, clock, shared: v.put(clock, record, base, by=by or self.by, shared=shared))
+        with _living(guid):
+            return self.write(
+                guid, lambda v, clock, shared: v.put(clock, record, base, by=by or self.by, shared=shared)
+            )
 
     def delete(self, guid: str, *, base: Version[Any] | None = None, by: str | None = None) -> Version[Any]:
         """Deletes a record, as ``Version.delete`` does."""
@@ -251,7 +289,7 @@ class Node:
 
     def fork(self, guid: str, path: Any, *, by: str | None = None) -> list[str]:
         """Keeps both: a record of its own for each value of a field that is not shown. Gives the GUIDs of these."""
-        with self.transaction() as tx:
+        with _living(guid), self.transaction() as tx:
             clock, row = self.clock(tx), _found(tx, guid)
             before = self.decode(row)
             kept, *copies = before.fork(clock, path, by=by or self.by)
@@ -278,15 +316,24 @@ class Node:
         """
         return Session(self, self._link(peer, token), progress).run()
 
-    def follow(self, url: str, *, token: str | None = None, stop: threading.Event | None = None) -> Iterator[Report]:
-        """Synchronizes now, and whenever the back-end says that there is something new, until ``stop`` is set.
+    def follow(
+        self,
+        url: str,
+        *,
+        token: str | None = None,
+        stop: threading.Event | None = None,
+        on_away: Callable[[PeerError], object] | None = None,
+    ) -> Iterator[Report]:
+        """Synchronizes now, and whenever there is something new here or at the back-end, until ``stop`` is set.
 
-        Gives a report of each time. While the back-end cannot be reached it waits, up to half a minute, and tries
-        again.
+        Gives a report of each time. What another process writes into this store is found within a second, and so is
+        ``stop``, unless a request is under way. While the back-end cannot be reached it waits, up to half a minute, and
+        tries again; ``on_away`` is told why, once, when the second try has failed. Raises ``Forbidden`` and
+        ``StoreError``.
         """
         from .client import follow
 
-        return follow(self, url, token, stop or threading.Event())
+        return follow(self, url, token, stop or threading.Event(), on_away)
 
     def retire(self, id: str) -> None:
         """A node is not waited for any longer, until it is heard of again. Raises ``InvalidInput`` for a stranger."""
@@ -313,23 +360,37 @@ class Node:
         Their GUIDs, and what had been seen of them, stay, so that no old version of them comes back. Gives the GUIDs.
         """
         with self.transaction() as tx:
-            state = state_of(tx)
-            live = [p for p in tx.peers() if p.epoch and not (p.retired or p.revoked)]  # who never came has nothing
-            horizon = min((p.acknowledged for p in live), default=state.position)
-            if not (self.back_end is None or self.is_back_end or ((p := tx.peer(self.back_end)) and p.epoch)):
-                horizon = 0  # it is waited for, also before it was first met
-            now = self.now(tx) - min_age / dt.timedelta(milliseconds=1)
-            until = dt.datetime.fromtimestamp(max(0, now) / 1000, dt.UTC)
             gone = []
-            for row in tx.rows(tx.find("deleted", until.replace(tzinfo=None))).values():
+            for row, awaited in self._deleted(tx, min_age):
                 version = self.decode(row)
-                if row.position > horizon or not (live or row.shared == ALL) or version.conflicts:
+                if awaited or version.conflicts:
                     continue
                 with contextlib.suppress(InvalidInput):  # deleted by a column: that is a field like others
                     held = Purged(version.tombstone(), version.seen)
                     gone.append(purged_row(row.guid, row.model, held))
             tx.purge(gone)
         return [row.guid for row in gone]
+
+    def awaited(self, min_age: dt.timedelta = dt.timedelta(days=30)) -> dict[str, int]:
+        """Whom ``purge`` waits for: by the names of nodes, how many such records each has not acknowledged as deleted.
+
+        Who will not come any more is retired.
+        """
+        with self.store.transaction(write=False) as tx:
+            return dict(Counter(id for _, awaited in self._deleted(tx, min_age) for id in awaited))
+
+    def _deleted(self, tx: Transaction, min_age: dt.timedelta) -> Iterator[tuple[Row, list[str]]]:
+        """What others may know as deleted, and was so long ago, each with those who do not yet."""
+        if not isinstance(min_age, dt.timedelta):
+            raise InvalidInput(f"min_age={min_age!r}: give a timedelta, such as timedelta(days=30)")
+        live = {p.id: p.acknowledged for p in tx.peers() if p.epoch and not (p.retired or p.revoked)}
+        if not (self.back_end is None or self.is_back_end or ((p := tx.peer(self.back_end)) and p.epoch)):
+            live[self.back_end] = 0  # who never came has nothing; but this one is waited for before it was first met
+        now = self.now(tx) - min_age / dt.timedelta(milliseconds=1)
+        until = dt.datetime.fromtimestamp(max(0, now) / 1000, dt.UTC)
+        for row in tx.rows(tx.find("deleted", until.replace(tzinfo=None))).values():
+            if live or row.shared == ALL:
+                yield row, [id for id, acknowledged in live.items() if acknowledged < row.position]
 
     def authenticate(self, token: str) -> PeerRow:
         """The node whose token this is. Raises ``Forbidden``: only a ``SuperNode`` gives tokens."""
@@ -402,6 +463,14 @@ class Node:
     def binding(self, model: str) -> tuple[Any, Policy | None]:
         """What versions of a model are read by."""
         return self.models.get(model, model), self.policies.get(model)
+
+    def known_model(self, name: Any) -> str:
+        """The name of a model. Raises ``InvalidInput`` where this node has models, and none of that name."""
+        if isinstance(name, str) and (not self.models or name in self.models):
+            return name
+        near = difflib.get_close_matches(str(getattr(name, "__name__", name)), self.models, 1, 0.5)
+        hint = f"did you mean {near[0]!r}?" if near else f"there are {', '.join(self.models)}" if self.models else ""
+        raise InvalidInput(f"{name!r:.200} is no model's name here; {hint or 'give one'}")
 
     def model_of(self, record: Any) -> str:
         """The name of the model that a record is an instance of. Raises ``InvalidInput``."""
@@ -486,8 +555,9 @@ class Node:
         date = dt.datetime.fromtimestamp(row.last_sync / 1000, dt.UTC) if row.last_sync else None
         behind = tx.count(row.acknowledged, row.read)
         return Peer(
-            row.id, row.client_name, date, row.after, row.acknowledged, behind, row.fields, row.revoked, row.retired
-        )
+            row.id, row.client_name, date, row.after, row.acknowledged, behind, row.fields,
+            row.read, row.write, row.relay, row.revoked, row.retired,
+        )  # fmt: skip
 
     def _link(self, peer: str | Node | Link, token: str | None) -> Link:
         if isinstance(peer, Node):
@@ -498,6 +568,8 @@ class Node:
             if (peer, token) not in self._links:
                 self._links[peer, token] = HTTPLink(peer, token)
             return self._links[peer, token]
+        if not callable(peer) or not isinstance(getattr(peer, "address", None), str):
+            raise InvalidInput(f"sync({peer!r:.200}): give the URL of a super node, a Node, or a Link")
         return peer
 
 
@@ -519,6 +591,21 @@ def known_peer(tx: Transaction, id: str) -> PeerRow:
     if peer is None:
         raise InvalidInput(f"there is no node {id!r}; known are {', '.join(p.id for p in tx.peers()) or 'none'}")
     return peer
+
+
+def _by_name(what: str, given: Mapping[str, Any] | None, such: str) -> dict[str, Any]:
+    if given is not None and not isinstance(given, Mapping):
+        raise InvalidInput(f'{what}={given!r:.200}: give them by the names of tables, such as {{"todo": {such}}}')
+    return dict(given or {})
+
+
+@contextlib.contextmanager
+def _living(guid: str) -> Iterator[None]:
+    """Says how a deletion is taken back here, where nobody has a clock to give."""
+    try:
+        yield
+    except RecordDeleted as error:
+        raise RecordDeleted(f"{guid} is deleted: restore({guid!r}) takes that back") from error
 
 
 def _found(tx: Transaction, guid: str) -> Row:

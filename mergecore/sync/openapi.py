@@ -66,10 +66,10 @@ def described(name: str, version: str, models: Mapping[str, Any]) -> dict[str, A
                 },
             }
         },
-        "/inbox": {"get": call("what waits for a person", {"type": "object"})},
+        "/inbox": {"get": call("what waits for a person", _listed("inbox", _ITEM))},
         "/health": {"get": {**call("who is there, and what time it is", {"type": "object"}), "security": []}},
         "/records/{model}": {
-            "get": call("the records of a model", {"type": "object"}, parameters=[*_PLACE[:1], *_PAGE]),
+            "get": call("the records of a model", _listed("records", answer, _NEXT), parameters=[*_PLACE[:1], *_PAGE]),
             "post": call("a new record", answer, record, [*_PLACE[:1], _TAGGED[1]], "201"),
         },
         "/records/{model}/{guid}": {
@@ -77,6 +77,9 @@ def described(name: str, version: str, models: Mapping[str, Any]) -> dict[str, A
             "put": call("writes what its author changed", answer, record, changing["parameters"]),
             "patch": call("writes some fields (RFC 7396)", answer, {"type": "object"}, changing["parameters"]),
             "delete": call("deletes it", answer, parameters=changing["parameters"]),
+        },
+        "/records/{model}/{guid}/restore": {
+            "post": call("takes a deletion back", answer, parameters=changing["parameters"])
         },
         "/records/{model}/{guid}/resolve": {
             "post": call("settles what is open", answer, {"type": "object"}, changing["parameters"])
@@ -89,10 +92,22 @@ def described(name: str, version: str, models: Mapping[str, Any]) -> dict[str, A
     }  # fmt: skip
 
 
+_OBJECTS = {"type": "array", "items": {"type": "object"}}
+_ITEM = {
+    "type": "object",
+    "properties": {
+        "guid": {"type": "string"}, "model": {"type": "string"}, "conflicts": _OBJECTS, "lost": _OBJECTS,
+    },
+}  # fmt: skip
+_NEXT = {"next": {"type": "string", "description": "where the next page is; absent of the last one"}}
 _PROBLEM = {
     "type": "object",
     "properties": {"title": {"type": "string"}, "status": {"type": "integer"}, "detail": {"type": "string"}},
 }
+
+
+def _listed(name: str, item: Any, more: Any = None) -> Any:
+    return {"type": "object", "properties": {name: {"type": "array", "items": item}, **(more or {})}}
 
 
 def _content(schema: Any, kind: str) -> Any:

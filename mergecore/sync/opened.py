@@ -19,7 +19,7 @@ import msgspec
 import sqlalchemy as sa
 from sqlalchemy.exc import ArgumentError
 
-from mergecore import InvalidInput, Policy
+from mergecore import InvalidInput, MergeError, Policy
 from mergecore.cli import say
 from mergecore.explain import printable
 from mergecore.records import fields_of
@@ -29,7 +29,7 @@ from .node import Node
 from .sql import SQLStore
 from .supernode import SuperNode
 
-__all__ = ["age", "models_of", "named", "opened", "pairs", "served"]
+__all__ = ["age", "models_of", "named", "opened", "pairs", "served", "unmade"]
 
 
 # ------------------------------------------------------------------------------------------ words
@@ -181,6 +181,21 @@ def _store(where: str, models: str | None, make: bool, todo: str) -> Iterator[tu
         yield store, bound, known
     except BaseException:
         store.close()
+        raise
+
+
+@contextlib.contextmanager
+def unmade(where: str) -> Iterator[None]:
+    """A file that is made in here, and in which a node has met nobody when there is an error, goes away with that."""
+    there = os.path.exists(where)
+    try:
+        yield
+    except MergeError:
+        if not there and "://" not in where and _holds_a_node(where):
+            with opened(where, check=False) as node:
+                is_new = not node.nodes() and not node.position
+            for end in ("", "-wal", "-shm") if is_new else ():
+                Path(where + end).unlink(missing_ok=True)
         raise
 
 

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import datetime as dt
 import hashlib
+import itertools
 import os
 import secrets
 from collections.abc import Callable, Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
 import msgspec
+from msgspec import UnsetType
 
-from mergecore import Conflict, InvalidInput, Lost, Policy, Version, format_path
+from mergecore import UNSET, Conflict, InvalidInput, Lost, Policy, Version, format_path
 
 from .columns import as_json
 from .errors import Forbidden, PreconditionFailed, PreconditionRequired, RecordNotFound
@@ -87,36 +89,77 @@ class SuperNode(Node):
         self,
         id: str,
         *,
-        client_name: str = "",
-        fields: Mapping[str, Any] | None = None,
-        read: Iterable[str] | None = None,
-        write: Iterable[str] | None = None,
-        relay: bool = False,
+        client_name: str | UnsetType = UNSET,
+        fields: Mapping[str, Any] | UnsetType = UNSET,
+        read: Iterable[str] | UnsetType | None = UNSET,
+        write: Iterable[str] | UnsetType | None = UNSET,
+        relay: bool | UnsetType = UNSET,
+        renew: bool = False,
     ) -> str:
         """Expects a node (or a thin client) of this name, and gives its token, which is stored nowhere but as a hash.
 
-        ``read`` and ``write`` are the models that it may; unless given, all that this node has, and will have.
-        ``relay``: it may hand on what other nodes wrote. ``fields`` are the application's own. Of one that is known
-        already the token, the rights and the rest are replaced, and a revocation ends.
+        ``read`` and ``write`` are the models that it may; unless given, and as ``None``, all that this node has, and
+        will have. ``relay``: it may hand on what other nodes wrote. ``fields`` are the application's own.
+
+        ``renew``: a node that has a token gets another one, and the old one dies; a revocation ends; of the rest, what
+        is not given stays. Raises ``InvalidInput`` for a node that has one, or was revoked, unless so asked, and for
+        names of no models.
         """
         token = secrets.token_hex(32)
-        for what, names in (("read", read), ("write", write)):
-            if isinstance(names, str):
-                raise InvalidInput(f"{what}={names!r}: give a list of models, [{names!r}]")
         with self.transaction() as tx:
             if not isinstance(id, str) or not id or "~" in id or id == self.name:
                 raise InvalidInput(
                     f"{id!r:.200} cannot be a node's name: give another one than this node's, without '~'"
                 )
-            known = tx.peer(id)
-            peer = known or PeerRow(id)
-            peer.read = None if read is None else sorted(read)
-            peer.write = None if write is None else sorted(write)
-            peer.grants += known is not None
-            peer.client_name, peer.fields, peer.relay = client_name, dict(fields or {}), relay
+            peer = tx.peer(id) or PeerRow(id)
+            if (peer.token is not None or peer.revoked) and not renew:
+                what = "was revoked" if peer.revoked else "has a token"
+                todo = "renew=True (--renew) gives it another one, allow() (node allow) changes its rights"
+                raise InvalidInput(f"{id!r} {what}: {todo}")
+            self._allow(peer, client_name, fields, read, write, relay)
             peer.token, peer.revoked, peer.retired, peer.recovering = _hash(token), False, False, False
             tx.save_peer(peer)
         return token
+
+    def allow(
+        self,
+        id: str,
+        *,
+        client_name: str | UnsetType = UNSET,
+        fields: Mapping[str, Any] | UnsetType = UNSET,
+        read: Iterable[str] | UnsetType | None = UNSET,
+        write: Iterable[str] | UnsetType | None = UNSET,
+        relay: bool | UnsetType = UNSET,
+    ) -> None:
+        """Changes what is known of a node, as ``add_node`` takes it; its token, and what is not given, stay.
+
+        Raises ``InvalidInput`` for a stranger, and for names of no models.
+        """
+        with self.transaction() as tx:
+            peer = known_peer(tx, id)
+            self._allow(peer, client_name, fields, read, write, relay)
+            tx.save_peer(peer)
+
+    def _allow(self, peer: PeerRow, client_name: Any, fields: Any, read: Any, write: Any, relay: Any) -> None:
+        if client_name is not UNSET:
+            peer.client_name = client_name
+        if fields is not UNSET:
+            peer.fields = dict(fields)
+        if read is not UNSET:
+            before, peer.read = peer.read, self._models("read", read)
+            if before is not None and (peer.read is None or not set(peer.read) <= set(before)):
+                peer.grants, peer.acknowledged = peer.grants + 1, 0  # it has not all that it may read now
+        if write is not UNSET:
+            peer.write = self._models("write", write)
+        if relay is not UNSET:
+            peer.relay = relay
+
+    def _models(self, what: str, names: Any) -> list[str] | None:
+        if names is None:
+            return None
+        if isinstance(names, str) or not isinstance(names, Iterable):
+            raise InvalidInput(f"{what}={names!r}: give a list of models, such as [{names!r}], or None for all")
+        return sorted({self.known_model(name) for name in names})
 
     def revoke(self, id: str) -> None:
         """The node's token dies, and what it then sends is refused. Raises ``InvalidInput`` for a stranger."""
@@ -182,15 +225,11 @@ class SuperNode(Node):
         with self.transaction() as tx:
             return self._answers(tx, [self._row(tx, model, guid)])[0]
 
-    def fetch_all(self, model: str, after: str = "", limit: int = 100) -> list[Answer]:
-        """Records of a model that are not deleted, in the order of their GUIDs."""
+    def fetch_all(self, model: str, after: str = "", limit: int = 100) -> tuple[list[Answer], bool]:
+        """Records of a model that are not deleted, in the order of their GUIDs; and whether there are more."""
         with self.transaction() as tx:
-            rows = []
-            for row in tx.all(model, False, after):
-                rows.append(row)
-                if len(rows) == limit:
-                    break
-            return self._answers(tx, rows)
+            rows = list(itertools.islice(tx.all(model, False, after), limit + 1))
+            return self._answers(tx, rows[:limit]), len(rows) > limit
 
     def create(
         self, model: str, record: Any, *, by: str | None = None, key: str | None = None, digest: bytes = b""

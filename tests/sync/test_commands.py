@@ -174,6 +174,17 @@ def test_two_databases_synchronize_through_one_that_is_served(
         assert run("sync", url, "tablet.db", "--token=nonsense")[:2] == (2, "")
         told = run("sync", url, "tablet.db")
         assert told.code == 2 and "the token of 'phone'" in told.err and told.err.count("\n") == 1
+        told = run("node", "add", "server.db", "phone")
+        assert told.code == 2 and "renew=True" in told.err and told.out == ""
+        allowed = ("--read", "todo", "--write", "", "--relay")
+        assert run("node", "allow", "server.db", "phone", *allowed) == (0, "", "")
+        assert "read todo, write nothing, relay" in run("nodes", "server.db").out
+        assert run("node", "allow", "server.db", "phone", "--read", "*", "--no-relay").code == 0
+        (phone,) = [peer for peer in run("nodes", "server.db", "--json").json if peer["id"] == "phone"]
+        assert (phone["read"], phone["write"], phone["relay"], phone["client_name"]) == (None, [], False, "Ann's")
+        monkeypatch.setenv("MERGECORE_TOKEN", run("node", "add", "server.db", "phone", "--renew").out.strip())
+        assert run("sync", url, "phone.db", f"--token={tokens['phone']}").code == 2
+        assert run("sync", url, "phone.db").code == 0
         assert run("node", "revoke", "server.db", "phone").code == 0
         assert "revoked" in run("sync", url, "phone.db").err
         seen = {peer["id"]: peer for peer in run("nodes", "server.db", "--json").json}
@@ -186,20 +197,37 @@ def test_two_databases_synchronize_through_one_that_is_served(
 
 
 def test_following_goes_on_until_ctrl_c_and_so_does_serving(run: Run, tmp_path: Path) -> None:
-    """A change of the server's arrives by itself; neither end complains when either is broken off."""
+    """A change of either end arrives by itself; a server that is away is told of; neither end complains otherwise."""
     token = run("node", "add", "server.db", "phone").out.strip()
     with served(tmp_path) as (server, url):
         command = [*COMMAND, "sync", url, "phone.db", "--name", "phone", f"--token={token}", "--follow", "--json"]
         pipe = subprocess.PIPE
         with subprocess.Popen(command, stdout=pipe, stderr=pipe, text=True, cwd=tmp_path) as phone:
-            assert phone.stdout is not None
+            assert phone.stdout is not None and phone.stderr is not None
             assert json.loads(phone.stdout.readline())["received"] == 0
+            assert phone.stderr.readline() == "phone.db is new: the store of 'phone'\n"
             run("insert", "server.db", "todo", given='{"title": "milk"}')
             assert json.loads(phone.stdout.readline())["received"] == 1
+            run("insert", "phone.db", "todo", given='{"title": "bread"}')
+            assert json.loads(phone.stdout.readline())["sent"] == 1
             assert ended(server) == (130, "")
-            code, err = ended(phone)
-            assert (code, err) == (130, "phone.db is new: the store of 'phone'\n")
-    assert len(run("all", "phone.db", "todo", "--json").json) == 1
+            told = phone.stderr.readline()
+            assert url in told and "it is tried again, until Ctrl-C" in told
+            assert ended(phone) == (130, "")
+    assert len(run("all", "server.db", "todo", "--json").json) == 2
+
+
+def test_a_first_synchronization_that_fails_leaves_no_database(run: Run, tmp_path: Path) -> None:
+    """No server, or no such token; what was there before stays, and so does what came before it failed."""
+    with SuperNode("server", ":memory:") as server:
+        token = server.add_node("phone")
+        with serving(server.app) as url:
+            for words in (("http://127.0.0.1:1",), (url, "--token=x"), (url, f"--token={token}", "--name", "laptop")):
+                told = run("sync", words[0], "new.db", "--name", "phone", *words[1:])
+                assert told.code == 2 and list(tmp_path.glob("new.db*")) == [], told
+            assert run("sync", url, "new.db", "--name", "phone", f"--token={token}").code == 0
+        assert run("sync", "http://127.0.0.1:1", "new.db").code == 2
+        assert run("status", "new.db", "--json").json["name"] == "phone"
 
 
 def test_two_databases_synchronize_without_a_server(run: Run, tmp_path: Path) -> None:
@@ -212,21 +240,20 @@ def test_two_databases_synchronize_without_a_server(run: Run, tmp_path: Path) ->
 
 
 class Slow:
-    """A super node's app whose answers wait until they are let go, from the second on."""
+    """A super node's app whose answers wait until they are let go, once it has so many records."""
 
-    def __init__(self, app: Any) -> None:
-        self.app, self.asked, self.go = app, threading.Semaphore(0), threading.Event()
-        self.requests = 0
+    def __init__(self, server: SuperNode, records: int) -> None:
+        self.app, self.asked, self.go = server.app, threading.Semaphore(0), threading.Event()
+        self.has_all: Callable[[], bool] = lambda: len(server.all("todo")) == records
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
         async def later(message: Any) -> None:
-            if self.requests > 1 and message["type"] == "http.response.start":
+            if message["type"] == "http.response.start" and self.has_all():
                 self.asked.release()
                 while not self.go.is_set():
                     await asyncio_sleep(0.02)
             await send(message)
 
-        self.requests += scope["type"] == "http"
         await self.app(scope, receive, later if scope["type"] == "http" else send)
 
 
@@ -242,7 +269,7 @@ def test_ctrl_c_in_a_synchronization_leaves_what_is_done_and_nothing_doubled(run
     with SuperNode("server", tmp_path / "server.db") as server:
         token = server.add_node("phone")
         server.insert({"n": 3}, "todo")
-        slow = Slow(server.app)
+        slow = Slow(server, 3)
         with serving(slow) as url:
             command = [*COMMAND, "sync", url, "phone.db", f"--token={token}"]
             with Terminal(command, cwd=tmp_path) as terminal:
@@ -267,17 +294,17 @@ def test_each_answer_is_stored_as_it_is_given(tmp_path: Path) -> None:
     names = ("mine", "theirs", "edit", "both", "skip", "quit")
     guids = clash(tmp_path, **{name: (f"{name} of \x1b[31mphone", f"{name} of laptop") for name in names})
     with resolving(tmp_path) as terminal:
-        terminal.wait_for("1 theirs")
+        terminal.wait_for("mine [m,t,e,b,s,q,?]?")
         screen = terminal.wait_for("]?")
         assert 'mine of \\u001b[31mphone"' in " ".join(screen.split()) and "ann" in screen and "ben" in screen
-        answer(terminal, "?", "x", "m", "t", "e", "{", "e", '{"a": [1]}', "b", "s")
+        answer(terminal, "?", "x", "m", "t", "e", '{"a": [1]}', "b", "s")
         assert terminal.wait_for("quit: both changed")
         with node(tmp_path, "phone") as phone:  # while it still asks
             assert [bool(phone.version(guid).conflicts) for guid in guids] == [False] * 4 + [True] * 2
         answer(terminal, "q")
         assert terminal.wait() == 1
         said = terminal.transcript()
-        assert "4 fields settled; 2 records still open" in said and "no JSON" in said and "is none of m, t," in said
+        assert "4 fields settled; 2 records still open" in said and "is none of m, t," in said
         assert b"\x1b[31mphone" not in terminal.raw
         assert terminal.colors()
     with node(tmp_path, "phone") as phone:
@@ -304,21 +331,21 @@ def test_ctrl_c_between_answers_keeps_those_that_were_given(tmp_path: Path) -> N
 
 
 def test_an_editor_is_used_where_there_is_one_and_the_end_of_input_quits(tmp_path: Path) -> None:
-    """One that fails changes nothing."""
+    """A text is edited as it is, and what is none as JSON; one that fails changes nothing."""
     one, two = clash(tmp_path, one=("a", "b"), two=("c", "d"))
     editor = tmp_path / "editor.py"
     editor.write_text(
-        "import sys\nfile = sys.argv[1]\nold = open(file).read()\nopen(file, 'w').write('[' + old + ']')\n"
+        "import sys\nfile = sys.argv[1]\nold = open(file).read()\nopen(file, 'w').write('[' + old.strip() + ']\\n')\n"
     )
     with resolving(tmp_path, env={"VISUAL": f"{sys.executable} {editor}"}) as terminal:
         answer(terminal, "e", CTRL_D)
         assert terminal.wait() == 1
     with resolving(tmp_path, two, env={"EDITOR": "false"}) as terminal:
-        answer(terminal, "e", "1")
+        answer(terminal, "e", "t")
         assert terminal.wait() == 0
         assert "false ended with 1" in terminal.transcript()
     with node(tmp_path, "phone") as phone:
-        assert phone.get(one)["one"] == ["a"]
+        assert phone.get(one)["one"] == "[a]"  # a text is edited as one
         assert phone.get(two)["two"] == "d"
         assert not phone.inbox()
 
@@ -352,19 +379,67 @@ def test_with_models_a_field_is_settled_whole_and_takes_what_its_type_takes(tmp_
         [*COMMAND, "resolve", "phone.db", "--models", models], cwd=tmp_path, rows=60, columns=100,
         env={"EDITOR": None, "VISUAL": None},
     ) as terminal:  # fmt: skip
-        screen = terminal.wait_for("title [m,1,2,3,e,b,s,q,?]?")
-        assert "lost at who" in screen and "by laptop" in screen
+        terminal.wait_for("title [m,1,2,3,e,b,s,q,?]?")
         answer(terminal, "3", "e", '"soon"', "e", '"2026-02-03"', "t")
         screen = terminal.wait_for("note[4:5] [m")
         assert "base" in screen and '"e\\n"' in screen and "not stored: due" in screen
         answer(terminal, "m")
+        screen = terminal.wait_for("who [l,r,e,b,s,q,?]?")
+        assert "who: lost, lww" in screen and "by laptop" in screen
+        answer(terminal, "l")
         terminal.wait_for("the record: edit against deletion")
         answer(terminal, "m")
         assert terminal.wait() == 0
-        assert "4 fields settled; nothing is left open" in terminal.transcript()
+        assert "5 fields settled; nothing is left open" in terminal.transcript()
     with node(tmp_path, "phone", known) as phone:
         assert phone.get(guid) == kinds.Todo(titles[2], dt.date(2026, 2, 3), "AA\nb\nc\nd\nE\n", phone.get(guid).who)
         assert phone.get(gone) is None and phone.version(gone).deleted
+
+
+def test_values_that_lost_are_asked_about_until_the_inbox_is_empty(tmp_path: Path) -> None:
+    """Left, restored, written anew, kept in a record of their own, or skipped; of several, by number."""
+    names = ("left", "restored", "edited", "plain", "both", "several", "skipped")
+    devices = [Node(name, tmp_path / f"{name}.db", trust_clock=True) for name in ("phone", "laptop", "tablet")]
+    phone, laptop, tablet = devices
+    guids = [phone.insert({"title": name, "x": "old", "n": 0}, "todo") for name in names]
+    for _ in range(2):
+        laptop.sync(phone), tablet.sync(phone)
+    for guid, name in zip(guids, names):
+        phone.edit(guid, x=f"{name} of the phone", by="ann")
+        if name == "plain":
+            phone.edit(guid, n=1)
+        laptop.edit(guid, {"x": f"{name} of the laptop"} | ({"n": 2} if name == "plain" else {}))
+        if name == "several":
+            tablet.edit(guid, x="several of the tablet")
+    for _ in range(2):
+        laptop.sync(phone), tablet.sync(phone)
+    assert len(phone.inbox()) == len(names)
+    shown = {name: phone.get(guid)["x"] for guid, name in zip(guids, names)}
+    lost = {name: phone.version(guid).lost for guid, name in zip(guids, names)}
+    for device in devices:
+        device.close()
+    with Terminal(
+        [*COMMAND, "resolve", "phone.db"], cwd=tmp_path, rows=60, columns=100, env={"EDITOR": None, "VISUAL": None}
+    ) as terminal:
+        screen = terminal.wait_for("x [l,r,e,b,s,q,?]?")
+        assert "lost, lww" in screen and shown["left"] in screen and str(lost["left"][0].value) in screen
+        answer(terminal, "?", "l", "r", "e", "oat milk & more")
+        terminal.wait_for("n [l,r,e,b,s,q,?]?")
+        answer(terminal, "e", "many", "e", "[3]", "e", '"a \\"text\\""', "b")
+        terminal.wait_for("x [l,1,2,e,b,s,q,?]?")
+        answer(terminal, "2", "s")
+        assert terminal.wait() == 1
+        said = terminal.transcript()
+        assert "leave it" in said and "no JSON" in said and "7 fields settled; 1 record still open" in said
+    with Node("phone", tmp_path / "phone.db", trust_clock=True) as phone:
+        assert [item.guid for item in phone.inbox()] == [guids[-1]]
+        got = {name: phone.get(guid) for guid, name in zip(guids, names)}
+        assert got["left"]["x"] == shown["left"] and got["restored"]["x"] == lost["restored"][0].value
+        assert got["edited"]["x"] == "oat milk & more" and (got["plain"]["n"], got["plain"]["x"]) == ([3], 'a "text"')
+        assert sorted(r["x"] for r in phone.all("todo").values() if r["title"] == "both") == [
+            "both of the laptop", "both of the phone",
+        ]  # fmt: skip
+        assert got["several"]["x"] == lost["several"][1].value
 
 
 def test_without_a_terminal_resolve_says_what_to_do_instead(run: Run, tmp_path: Path) -> None:
@@ -415,12 +490,14 @@ def test_records_can_be_written_and_read_without_python(run: Run, tmp_path: Path
     assert run("edit", "a.db", one, "title=oat milk", "qty=2", 'tags=["a"]', "--by", "ben") == (0, "", "")
     assert run("get", "a.db", one).json == {"title": "oat milk", "qty": 2, "tags": ["a"]}
     assert run("delete", "a.db", two) == (0, "", "")
-    assert "restore" in run("get", "a.db", two).err
+    for words in (("get", "a.db", two), ("edit", "a.db", two, "title=x")):
+        assert f"{two} is deleted; 'mergecore restore' takes that back" in run(*words).err
     assert run("all", "a.db", "todo", "--deleted", "--json").json == [{"guid": two, "record": {"title": "bread"}}]
     assert run("restore", "a.db", two).code == 0
     table = run("all", "a.db", "todo").out.splitlines()
     assert len(table) == 3 and any('"oat milk"' in line for line in table[1:])  # in the order of GUIDs
-    assert run("all", "a.db", "note").out == "no records\n"
+    told = run("all", "a.db", "note")
+    assert (told.code, told.out, told.err) == (0, "no records\n", "there never was a record note; there are todo\n")
     status = run("status", "a.db", "--json").json
     assert (status["name"], status["records"], status["unsynchronized"]) == ("a", {"todo": 2}, 2)
     assert re.search(r"^records +todo 2$", run("status", "a.db").out, re.MULTILINE)
@@ -449,6 +526,13 @@ def test_models_come_from_a_file_or_a_module_and_are_not_left_out_later(
         assert database.execute("SELECT body FROM note").fetchall() == []
     assert run("insert", "a.db", "todo", "--models", "kinds", given='{"due": "soon"}').code == 2
     assert run("edit", "a.db", guid, "titel=x", "--models", "kinds").code == 2
+    told = run("insert", "a.db", "todo", "--models", "kinds", given='{"title": "x"}\n{"title": "x", "titel": "x"}')
+    assert told.code == 2 and "line 2" in told.err and "titel" in told.err
+    for words in (("insert", "a.db", "todos"), ("all", "a.db", "todos")):
+        told = run(*words, "--models", "kinds", given='{"title": "x"}')
+        assert (told.code, told.out) == (2, "") and "did you mean 'todo'" in told.err
+    with sqlite3.connect("a.db") as database:
+        assert database.execute("SELECT count(*) FROM todo").fetchone() == (1,)
     for command in (["status", "a.db"], ["get", "a.db", guid], ["all", "a.db", "todo"], ["purge", "a.db", "--yes"]):
         told = run(*command)
         assert told.code == 2 and "--models" in told.err, command
@@ -463,6 +547,10 @@ def test_purge_asks_first_and_wipes_what_is_old(run: Run, tmp_path: Path) -> Non
     (guid,) = [item["guid"] for item in run("all", "a.db", "todo", "--json").json]
     run("sync", "a.db", "b.db", "--name", "b")
     run("delete", "a.db", guid)
+    waits = (
+        "0 records wiped\n1 deleted record waits for b \\(last seen 20..-..-.. ..:..:..Z\\); .* mergecore node retire\n"
+    )
+    assert re.fullmatch(waits, run("purge", "a.db", "--yes", "--min-age", "0s").out)
     run("sync", "a.db", "b.db")
     run("sync", "b.db", "a.db")
     assert "--yes" in run("purge", "a.db").err
@@ -529,6 +617,7 @@ def test_every_error_is_one_line(run: Run, tmp_path: Path, models: str) -> None:
             complaints = [line for line in told.err.splitlines() if "is new" not in line]
             assert told.code == 2 and said in told.err and told.out == "", words
             assert len(complaints) == 1 and complaints[0].startswith("mergecore: "), words
+    assert not (tmp_path / "server.db").exists()
     assert (tmp_path / "app.db").read_bytes() == before
     assert not (tmp_path / "none.db").exists() and not (tmp_path / "new.db").exists()
 

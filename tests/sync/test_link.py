@@ -177,8 +177,6 @@ def test_news_come_through_a_bad_link(tmp_path: Path) -> None:
                 link.cut()
         finally:
             stop.set()
-            insert(server, "last", "last")  # something happens, so that it looks whether it is to stop
-            link.cut()
             thread.join(20)
         assert not thread.is_alive()
 

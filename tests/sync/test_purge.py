@@ -98,7 +98,7 @@ def test_only_what_every_live_node_has_acknowledged_is_wiped() -> None:
     world = World("phone", "laptop", "tablet")
     phone, laptop, tablet = world.devices
     for device in (*world.devices, phone):
-        world.server.add_node(device.name)
+        world.server.add_node(device.name, renew=True)
     world.server.add_node("never came")
     guid = phone.insert(Todo("x"))
     world.meet()
@@ -107,10 +107,13 @@ def test_only_what_every_live_node_has_acknowledged_is_wiped() -> None:
     phone.sync(world.server)
     world.later()
     assert world.wiped() == []
+    assert world.server.awaited() == {"laptop": 1, "tablet": 1}
     laptop.sync(world.server)
     assert world.wiped() == []  # what is on its way to the laptop is not at the laptop, and the tablet is away
     laptop.sync(world.server)
+    assert world.server.awaited() == {"tablet": 1} and world.server.awaited(dt.timedelta(days=10_000)) == {}
     world.server.retire("tablet")
+    assert world.server.awaited() == {}
     assert world.wiped() == [guid]
     tablet.sync(world.server)
     tablet.sync(world.server)
@@ -131,7 +134,7 @@ def test_a_revoked_node_is_not_waited_for_and_a_retired_one_counts_again_when_it
     assert world.wiped() == []
     world.server.revoke("laptop")
     assert world.wiped() == [a]
-    token = world.server.add_node("laptop")
+    token = world.server.add_node("laptop", renew=True)
     phone.delete(b)
     phone.sync(world.server)
     phone.sync(world.server)
@@ -363,7 +366,8 @@ def test_a_device_may_wipe_by_itself() -> None:
     assert phone.purge() == [guid]
     world.meet()
     assert states(world, guid) == ["deleted", "wiped", "deleted"]
-    token = world.server.add_node("phone")  # all is asked for again
+    token = world.server.add_node("phone", read=[], renew=True)
+    world.server.allow("phone", read=None)  # all is asked for again
     for _ in range(2):
         report = phone.sync(world.server, token=token)
         assert report.refused == []
@@ -383,6 +387,7 @@ def test_a_device_wipes_nothing_before_its_back_end_was_met() -> None:
     phone.delete(guid)
     friend.sync(phone), friend.sync(phone)
     assert phone.purge(dt.timedelta(0)) == []
+    assert phone.awaited(dt.timedelta(0)) == {"server": 1}
     phone.sync(server)
     assert phone.purge(dt.timedelta(0)) == [guid]
 

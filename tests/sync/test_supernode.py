@@ -140,6 +140,9 @@ def test_a_node_reads_and_writes_what_it_may() -> None:
         todo, mine = phone.insert(Todo("mine")), phone.insert(Note("not to be written"))
         report = phone.sync(server, token=token)
         assert [(r.guid, r.why, r.by) for r in report.refused] == [(mine, "forbidden", "server")]
+        first, refused = str(report).splitlines()
+        assert first == "server: sent 1, received 1" and not report.clean
+        assert refused == f"refused by server: note {mine}: forbidden, 'phone' may not write 'note'"
         assert server.get(todo) == Todo("mine") and server.get(mine) is None and phone.get(note) == Note("to be read")
         phone.edit(note, text="changed here")
         assert {r.guid for r in phone.sync(server, token=token).refused} == {mine, note}
@@ -172,11 +175,15 @@ def test_rights_that_were_changed_count_from_then_on() -> None:
         assert [r.why for r in phone.sync(server, token=token).refused] == ["forbidden"]
         phone.sync(server, token=token)
         assert phone.get(old) is None
-        token = server.add_node("phone", read=["todo", "note"], write=["todo"])
+        server.allow("phone", read=["todo", "note"], write=["todo"])
+        assert peer(server, "phone").behind == 2  # told so: by acknowledged, it had all that it might read
+        assert server.behind(["phone"]) == {"phone": 2}
         report = phone.sync(server, token=token)
-        assert report.refused == [] and phone.get(old) == Note("old") and server.get(mine) == Todo("mine")
+        assert (
+            report.refused == [] and report.clean and phone.get(old) == Note("old") and server.get(mine) == Todo("mine")
+        )
         assert phone.sync(server, token=token).round_trips == 1
-        token = server.add_node("phone", read=["note"], write=[])
+        server.allow("phone", read=["note"], write=[])
         server.edit(mine, title="changed there")
         phone.edit(mine, owner="ann")
         assert [r.why for r in phone.sync(server, token=token).refused] == ["forbidden"]
@@ -199,10 +206,63 @@ def test_a_revoked_node_is_heard_no_longer() -> None:
             phone.sync(server)  # without a token, in the same process
         assert server.get(guid) == Todo("a")
         assert httpx.get(f"{url}/records/todo", headers={"Authorization": f"Bearer {token}"}).status_code == 401
-        token = server.add_node("phone")
+        with pytest.raises(InvalidInput, match="was revoked"):
+            server.add_node("phone")
+        token = server.add_node("phone", renew=True)
         assert not peer(server, "phone").revoked
         phone.sync(url, token=token)
         assert server.get(guid) == Todo("b")
+
+
+def test_a_known_node_keeps_its_token_unless_another_one_is_asked_for() -> None:
+    """And what is not given of its rights and the rest, in both; a stranger has nothing to be changed."""
+    with super_node() as server:
+        old = server.add_node("phone", client_name="Ann's", fields={"user": 7}, read=["todo"], write=[])
+        with pytest.raises(InvalidInput, match="renew=True"):
+            server.add_node("phone")
+        assert server.authenticate(old).id == "phone"
+        token = server.add_node("phone", relay=True, renew=True)
+        with pytest.raises(Forbidden):
+            server.authenticate(old)
+        server.allow("phone", write=["note"], fields={"user": 8})
+        one = peer(server, "phone")
+        assert (one.client_name, one.fields, one.read, one.write) == ("Ann's", {"user": 8}, ["todo"], ["note"])
+        assert one.relay and server.authenticate(token).id == "phone"
+        with pytest.raises(InvalidInput, match="'stranger'"):
+            server.allow("stranger", read=None)
+
+
+def test_a_node_that_may_read_more_is_told_that_it_is_behind() -> None:
+    """At once, though it had acknowledged all; who may write more, or read less, has all that it may read."""
+    with super_node() as server, serving(server.app) as url, node("phone") as phone:
+        token = server.add_node("phone", read=["todo"], write=[])
+        server.insert(Note("old"))
+        server.insert(Todo("x"))
+        for _ in range(2):
+            phone.sync(url, token=token)
+        acknowledged = peer(server, "phone").acknowledged
+        rights: Any
+        for rights in ({"write": ["todo"]}, {"read": []}, {"client_name": "Ann's"}):
+            server.allow("phone", **rights)
+            assert peer(server, "phone").acknowledged == acknowledged and server.behind(["phone"]) == {}
+        with listening(url, token) as (events,):
+            server.allow("phone", read=["note"])
+            assert (peer(server, "phone").acknowledged, peer(server, "phone").behind) == (0, 1)
+            events.wait_for(1)
+
+
+def test_rights_are_of_models_that_there_are() -> None:
+    """A typing error, and a text in place of a list, are errors; without models, any name is one."""
+    with super_node() as server:
+        bad: Any
+        for bad in ({"read": ["todos"]}, {"write": ["note", "Note"]}, {"read": "todo"}, {"write": 7}, {"read": [Todo]}):
+            with pytest.raises(InvalidInput):
+                server.add_node("phone", **bad)
+        with pytest.raises(InvalidInput, match="did you mean 'todo'"):
+            server.add_node("phone", read=["todos"])
+        assert server.nodes() == []
+    with SuperNode("server", ":memory:") as server:
+        server.add_node("phone", read=["whatever"])
 
 
 def test_a_token_speaks_for_its_own_node_alone() -> None:

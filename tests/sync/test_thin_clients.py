@@ -346,6 +346,49 @@ def test_an_unchanged_record_is_not_sent_again() -> None:
     assert web.client.get(f"/records/todo/{form.guid}", headers={"If-None-Match": form.tag}).status_code == 200
 
 
+def test_a_new_record_says_where_it_is() -> None:
+    """``Location``, which can be asked."""
+    web = Web()
+    made = web.answer("POST", "/records/todo", 201, json={"title": "milk"})
+    assert made.headers["Location"] == f"/records/todo/{made.json()['guid']}"
+    assert web.answer("GET", made.headers["Location"]).json() == made.json()
+
+
+def test_a_deletion_is_taken_back() -> None:
+    """By who deleted it, and by who finds it so: the answer says how; of a record that is there, 422."""
+    web = Web()
+    form = web.make(votes=1)
+    form.send("POST", None, 422, "/restore")
+    gone = Seen(web, form.send("DELETE"))
+    for told in (
+        web.answer("GET", f"/records/todo/{form.guid}", 410).json(),
+        gone.send("PATCH", {"title": "x"}, 410).json(),
+        gone.send("PUT", {"title": "x"}, 410).json(),
+    ):
+        assert f"POST /records/todo/{form.guid}/restore" in told["detail"]
+    web.answer("POST", f"/records/todo/{form.guid}/restore", 428)
+    back = gone.send("POST", None, 200, "/restore", Idempotency_Key="k").json()
+    assert not back["is_deleted"] and back["record"] == form.record and back["conflicts"] == []
+    assert gone.send("POST", None, 200, "/restore", Idempotency_Key="k").json() == back
+    assert web.look(form.guid).all == back
+
+
+def test_a_method_that_a_place_does_not_have_is_told_those_that_it_has() -> None:
+    """405 with ``Allow``; what is nowhere is 404."""
+    web = Web()
+    form = web.make()
+    for method, path, allowed in (
+        ("PUT", "/records/todo", {"GET", "HEAD", "POST"}),
+        ("POST", f"/records/todo/{form.guid}", {"GET", "HEAD", "PUT", "PATCH", "DELETE"}),
+        ("GET", f"/records/todo/{form.guid}/restore", {"POST"}),
+        ("DELETE", "/health", {"GET", "HEAD"}),
+    ):
+        answer = web.answer(method, path, 405)
+        assert set(answer.headers["Allow"].split(", ")) == allowed
+        assert answer.json()["title"] == "Method Not Allowed"
+    web.answer("PUT", "/", 404)
+
+
 # ------------------------------------------------------------------------------------------------- repeated requests
 
 
@@ -438,19 +481,21 @@ def test_a_request_that_is_repeated_at_the_same_time_is_applied_once(tmp_path: P
 
 
 def test_records_are_listed_in_pages() -> None:
-    """In the order of their GUIDs, without what was deleted; each with its tag, which can be written against."""
+    """In the order of their GUIDs, without what was deleted; each with its tag, which can be written against, and each
+    page with where the next one is.
+    """
     web = Web()
     guids = [web.make(title=str(n)).guid for n in range(7)]
     web.look(guids[3]).send("DELETE")
     found: list[dict[str, Any]] = []
-    after = ""
-    while True:
-        page = web.answer("GET", f"/records/todo?limit=2&after={after}").json()["records"]
-        if not page:
-            break
-        assert len(page) <= 2
-        found += page
-        after = page[-1]["guid"]
+    where: str | None = "/records/todo?limit=2"
+    sizes = list[int]()
+    while where is not None:
+        page = web.answer("GET", where).json()
+        found += page["records"]
+        sizes.append(len(page["records"]))
+        where = page.get("next")
+    assert sizes == [2, 2, 2]  # and no empty page behind the last
     assert [one["guid"] for one in found] == sorted(set(guids) - {guids[3]})
     web.node.edit(found[0]["guid"], owner="ann")
     web.answer(
@@ -528,6 +573,7 @@ def test_a_client_reads_and_writes_what_it_may() -> None:
         answer = web.answer(method, f"/records/todo{path}", 403, headers={"If-Match": "*"}, **how)
         assert "secret" not in answer.text
     web.answer("POST", f"/records/todo/{guid}/resolve", 403, headers={"If-Match": "*"}, json={})
+    web.answer("POST", f"/records/todo/{guid}/restore", 403, headers={"If-Match": "*"})
     full = web.node.add_node("full")
     other = copy.copy(web)
     other.client = Client(web.node.app)
@@ -557,6 +603,7 @@ def test_nothing_is_read_or_written_without_a_token() -> None:
         ("POST", "/sync"),
         ("GET", "/events"),
         ("POST", f"/records/todo/{guid}/resolve"),
+        ("POST", f"/records/todo/{guid}/restore"),
     ]
     for method, path in calls:
         for value in (None, "Bearer", "Bearer x", "Basic eDp5"):
@@ -619,8 +666,10 @@ def test_the_description_has_a_schema_for_every_model_and_every_route(models: di
 def test_the_description_of_a_list_tells_how_it_is_paged() -> None:
     """``after`` and ``limit`` are in it."""
     told = Web().answer("GET", "/openapi.json").json()
-    named = {p["name"] for p in told["paths"]["/records/{model}"]["get"]["parameters"]}
-    assert {"after", "limit"} <= named
+    listed = told["paths"]["/records/{model}"]["get"]
+    assert {"after", "limit"} <= {p["name"] for p in listed["parameters"]}
+    properties = listed["responses"]["200"]["content"]["application/json"]["schema"]["properties"]
+    assert properties["records"]["items"] == {"$ref": "#/components/schemas/Answer"} and "next" in properties
 
 
 def test_what_is_answered_is_what_is_described() -> None:
