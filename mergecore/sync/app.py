@@ -221,7 +221,7 @@ class _Web:
                         "conflicts": [conflict_json(c) for c in item.conflicts],
                         "lost": [lost_json(x) for x in item.lost],
                     }
-                    for item in found if caller.read is None or item.model in caller.read
+                    for item in found if caller.reads(item.model)
                 ]
             }
         )  # fmt: skip
@@ -236,7 +236,7 @@ class _Web:
         model, guid = request.path_params["model"], request.path_params["guid"]
         tag, key = request.headers.get("if-match"), _key(request, caller)
         tag = tag if tag is None else tag.removeprefix("W/").strip('"')
-        may_read = caller.read is None or model in caller.read
+        may_read = caller.reads(model)
         try:
             changed = await run_in_threadpool(
                 self.node.change, model, guid, change, tag=tag, key=key, digest=_digest(body)

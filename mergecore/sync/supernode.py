@@ -184,7 +184,7 @@ class SuperNode(Node):
             peers = tx.peers() if len(wanted) > 10 else list(filter(None, map(tx.peer, wanted)))
         found: dict[str, int] = {}
         for peer in peers:
-            position = max((n for m, n in newest.items() if peer.read is None or m in peer.read), default=0)
+            position = max((n for m, n in newest.items() if peer.reads(m)), default=0)
             if peer.id in wanted and not peer.revoked and position > peer.acknowledged:
                 found[peer.id] = position
         return found
