@@ -30,9 +30,9 @@ __all__ = [
     "check_class",
     "has_invariant",
     "kind_of",
-    "mismatch",
     "leaf_in",
     "leaves_of",
+    "mismatch",
     "slots_of",
     "typed",
 ]

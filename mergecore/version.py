@@ -217,9 +217,8 @@ class Version(Generic[T]):
     @property
     def conflicts(self) -> tuple[Conflict, ...]:
         """The open questions, in the order of the record; ``()`` where there are none."""
-        return (
-            () if self._is_plain else tuple(copy.deepcopy(self._reading.conflicts))
-        )  # the version does not change, whatever is done to them
+        found = () if self._is_plain else self._reading.conflicts
+        return tuple(copy.deepcopy(found))  # the version does not change, whatever is done to them
 
     @property
     def lost(self) -> tuple[Lost, ...]:

@@ -51,9 +51,8 @@ def written(
     if kind is not History:
         return _counted(path, change, commit.stamp, kind, state, looked_at)
     assert state is None or isinstance(state, History)
-    depth = state.depth if foreign and state is not None else rule.depth
-    state = History(depth) if state is None else state
-    before = looked_at if isinstance(looked_at, History) else History(depth)
+    state = History(rule.depth) if state is None else state
+    before = looked_at if isinstance(looked_at, History) else History(state.depth)
     shown = NOTHING if given else view(before, rule, path)
     base = given[0] if given else shown.stored
     if not asks_base(rule, typed(rule, path, base), typed(rule, path, value)) and not based:
