@@ -248,26 +248,36 @@ class _Decoder:
             _check(type(depth) is int and 0 <= depth <= MAX_LAYERS, "a depth is from 0 to {}", MAX_LAYERS)
             return History(depth, [self.write(w) for w in writes])
         if kind == PNCounter.kind:
-            tallies = [Tally(self.seen_stamp(t[:2]), *t[2:]) for t in said[0]]
-            _check(all(is_count(t.plus) and is_count(t.minus) for t in tallies), "a count is no number")
-            _check(all(t.written in ("i", "d", "f") for t in tallies), "a counter says how it was written")
-            _check(all(t.reused in (0, 1, 2) for t in tallies), "a counter says whether a stamp was used twice")
-            _check(len({t.stamp.node for t in tallies}) == len(tallies), "a node counts twice")
-            return PNCounter({t.stamp.node: t for t in tallies})
+            (held,) = said
+            tallies = {(tally := self.tally(t)).stamp.node: tally for t in held}
+            _check(len(tallies) == len(held), "a node counts twice")
+            return PNCounter(tallies)
         if kind == ORSet.kind:
-            touches = [
-                Touch(self.seen_stamp(t[:2]), *(frozenset(map(_check_sum, t[i])) for i in (2, 3))) for t in said[0]
-            ]
-            _check(all(t.checks for t in touches), "a set was touched by nothing")
-            made = ORSet({t.stamp.node: t for t in touches})
-            _check(len(made.touched) == len(touches), "a node is twice in one set")
-            for x, *dots in said[1]:
+            held, elements = said
+            made = ORSet({(touch := self.touch(t)).stamp.node: touch for t in held})
+            _check(len(made.touched) == len(held), "a node is twice in one set")
+            for x, *added in elements:
                 check_depth(x, "the version", _VALUE_DEPTH)
                 hash(x)
-                made.elements[pack(x)] = x, frozenset(Dot(self.stamp(d[:2]), _check_sum(d[2])) for d in dots)
-            _check(all(dots and all(map(made.covers, dots)) for _, dots in made.elements.values()), "nobody added that")
+                dots = frozenset([Dot(self.stamp(d[:2]), _check_sum(d[2])) for d in added])
+                _check(bool(dots) and all(map(made.covers, dots)), "nobody added that")
+                made.elements[pack(x)] = x, dots
             return made
         raise InvalidInput(f"a field is of kind {kind!r}, which this mergecore does not know: update it")
+
+    def tally(self, held: list[Any]) -> Tally:
+        packed, node, *said = held
+        made = Tally(self.seen_stamp((packed, node)), *said)
+        _check(is_count(made.plus) and is_count(made.minus), "a count is no number")
+        _check(made.written in ("i", "d", "f"), "a counter says how it was written")
+        _check(made.reused in (0, 1, 2), "a counter says whether a stamp was used twice")
+        return made
+
+    def touch(self, held: list[Any]) -> Touch:
+        packed, node, checks, settled = held
+        _check(bool(checks), "a set was touched by nothing")
+        sums = [frozenset(map(_check_sum, some)) for some in (checks, settled)]
+        return Touch(self.seen_stamp((packed, node)), *sums)
 
     def write(self, held: list[Any]) -> Write:
         place, flags, value, *more = held

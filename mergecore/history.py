@@ -307,9 +307,11 @@ class PNCounter:
         tallies = [tally for tally in self.tallies.values() if past is None or past(tally.stamp)]
         if not tallies:
             return UNSET
+        written = {t.written for t in tallies}
+        if written == {"i"} and {type(number) for t in tallies for number in t[1:3]} == {int}:  # as most are
+            return sum([t.plus - t.minus for t in tallies])
         with decimal.localcontext(_EXACT):
             total = sum((t.plus for t in tallies), 0) - sum((t.minus for t in tallies), 0)
-        written = {t.written for t in tallies}
         if "f" in written:
             return float(total)
         return Decimal(total) if "d" in written else total
@@ -411,7 +413,7 @@ class ORSet:
     def value(self, past: Callable[[Timestamp], bool] | None = None) -> Any:
         """The elements (that somebody added in a past); ``UNSET`` where nobody touched it."""
         held = [x for x, dots in self.elements.values() if past is None or any(past(dot.stamp) for dot in dots)]
-        found = sorted(held, key=canonical, reverse=True)
+        found = sorted(held, key=canonical, reverse=True) if len(held) > 1 else held
         return set(found) if self.touched else UNSET  # Python's sets hold one of True and 1: the same one everywhere
 
     @property

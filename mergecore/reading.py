@@ -21,7 +21,7 @@ from .history import Commit, History, ORSet, PNCounter, State, Write, heads_of
 from .layout import Slot, slots_of, typed
 from .paths import Path, Step
 from .policy import Rule
-from .records import as_is, build, convert, is_record, origin, text_of, validate
+from .records import as_is, build, convert, from_plain, is_record, origin, text_of, validate
 from .strategies import Candidate, Conflict, Context
 from .times import Times
 from .values import UNSET, Sides, canonical, equal
@@ -85,7 +85,7 @@ def read_at_once(fields: Mapping[Path, State], marks: Sequence[Mark], binding: B
             return None
         found[path[0]] = value if type(value) in ATOMS else plain(value)  # type: ignore[index]
     try:
-        return as_is(found, binding.model)
+        return from_plain(found, binding.model)
     except Exception:  # of which the reading has more to say
         return None
 

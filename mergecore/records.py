@@ -34,6 +34,7 @@ __all__ = [
     "convert",
     "default_of",
     "fields_of",
+    "from_plain",
     "is_record",
     "origin",
     "substitute",
@@ -198,6 +199,11 @@ def convert(value: Any, kind: Any, what: str, error: type[MergeError] = InvalidI
 def as_is(value: Any, kind: Any) -> Any:
     """A plain value as an instance of ``kind``, with nothing put right on the way. Raises whatever is raised."""
     return _converted(value, kind, str_keys=True)
+
+
+def from_plain(value: dict[str, Any], kind: Any) -> Any:
+    """A record's plain values, none of them unset, as an instance of ``kind``. Raises whatever is raised."""
+    return msgspec.convert(value, kind, from_attributes=True, dec_hook=_own_type, str_keys=True)
 
 
 def validate(value: Any, kind: Any) -> str:

@@ -34,6 +34,9 @@ _SMALL = 1 << 10
 class HTTPLink:
     """A link to a super node's app. What is asked again, because the answer was lost, changes nothing a second time."""
 
+    is_remote = True
+    """What is next is asked for while this is stored."""
+
     def __init__(self, url: str, token: str | None = None, client: httpx.Client | None = None) -> None:
         self.address = url.rstrip("/")
         self.headers = {} if token is None else {"Authorization": f"Bearer {token}"}

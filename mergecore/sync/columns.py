@@ -101,7 +101,9 @@ def _walked(value: Any) -> Any:
 
 def utc(moment: dt.datetime) -> dt.datetime:
     """A moment as columns have it: of UTC, and without a zone (SQLite has none)."""
-    return moment.astimezone(dt.UTC).replace(tzinfo=None) if moment.utcoffset() is not None else moment
+    if moment.tzinfo is not dt.UTC:
+        moment = moment.astimezone(dt.UTC) if moment.utcoffset() is not None else moment
+    return moment.replace(tzinfo=None)
 
 
 def _text(value: Any) -> Any:

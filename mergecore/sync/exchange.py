@@ -8,7 +8,9 @@ so that a broken exchange goes on where it ended; and what comes twice changes n
 from __future__ import annotations
 
 import itertools
+import threading
 from collections.abc import Callable, Sequence
+from concurrent.futures import Future
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -195,12 +197,12 @@ class Session:
     def run(self) -> Report:
         """Until neither has anything that the other has not."""
         self.until, again = self._position(), 0
+        ahead: _Ahead | None = None
         while True:
-            sending, reached, request = self._request()
+            sending, reached, request = self._request() if ahead is None else ([], 0, ahead.request)
             self.report.round_trips += 1
-            began = self.node.wall()
             try:
-                response = self.link(request)
+                response, began, ended = self._asked(request) if ahead is None else ahead.answer()
             except TooLarge as error:
                 self._less(sending, error)
                 continue
@@ -208,7 +210,7 @@ class Session:
                 for row in sending:  # is it a row of ours that is damaged?
                     self.node.held(row)
                 raise
-            ended = self.node.wall()
+            ahead = None
             if response.restored:
                 again += 1
                 if again > 20:
@@ -218,11 +220,28 @@ class Session:
                 self.until = self._position()
                 continue
             strange = self.peer is None or self.peer.id != response.node
+            if self._goes_on(request, response):
+                further = msgspec.structs.replace(request, after=response.after, wanted=[], changes=[])
+                ahead = _Ahead(self._asked, further)
             all_sent = self._store(sending, reached, response, began, ended)
             if all_sent and self.drifted and self._rewrite():
                 continue
             if all_sent and not (strange or response.changes or response.behind):
                 return self.report
+
+    def _asked(self, request: Request) -> tuple[Response, int, int]:
+        """What the other node answers, and the times here before and after."""
+        began = self.node.wall()
+        response = self.link(request)
+        return response, began, self.node.wall()
+
+    def _goes_on(self, request: Request, response: Response) -> bool:
+        """Whether what is next can be asked for before this is stored: more is to come, of a node that is elsewhere,
+        and nobody has to be told anything.
+        """
+        as_told = (request.peer_epoch, request.granted) == (response.epoch, response.grants)
+        is_remote = getattr(self.link, "is_remote", False)
+        return is_remote and as_told and response.behind > 0 and response.after > request.after
 
     def _less(self, sending: list[Row], error: TooLarge) -> None:
         """The other node takes less at once: less is sent; one record that is too large is left for the next time."""
@@ -447,6 +466,26 @@ class Session:
         if row is None or row.purged is not None or row.shared is None:
             return None
         return self.node.decode(row, row.data if row.shared == ALL else row.shared)
+
+
+class _Ahead:
+    """A request that is under way while what came before it is stored."""
+
+    def __init__(self, ask: Callable[[Request], tuple[Response, int, int]], request: Request) -> None:
+        self.request = request
+        self._ask = ask
+        self._answer: Future[tuple[Response, int, int]] = Future()
+        threading.Thread(target=self._run, name="asks ahead", daemon=True).start()
+
+    def _run(self) -> None:
+        try:
+            self._answer.set_result(self._ask(self.request))
+        except BaseException as error:
+            self._answer.set_exception(error)
+
+    def answer(self) -> tuple[Response, int, int]:
+        """Waits for it. Raises what was raised."""
+        return self._answer.result()
 
 
 def _is_early(clock: Clock, version: Version[Any] | None) -> bool:

@@ -32,10 +32,13 @@ from mergecore.sync import (
     Request,
     Response,
     StoreCorrupt,
+    StoreFull,
     SuperNode,
     exchange,
+    intake,
 )
 from mergecore.sync import client as sync_client
+from mergecore.sync.client import HTTPLink
 
 from .life import MODELS, Todo, check_store, contents, edit, insert, same, tags_of
 from .proxy import Link
@@ -151,6 +154,47 @@ def test_a_first_pull_goes_on_where_it_was_cut(tmp_path: Path) -> None:
                     break
             assert sizes == sorted(sizes) and len(sizes) >= 5, sizes
             assert report.received <= 40 - sizes[-1]
+            same(phone, server)
+
+
+class Watched(HTTPLink):
+    """A link that notes what is asked: up to where the caller says to have heard, and to have stored."""
+
+    def __init__(self, url: str, token: str) -> None:
+        super().__init__(url, token)
+        self.asked: list[tuple[int, int]] = []
+
+    def __call__(self, request: Request) -> Response:
+        self.asked.append((request.after, request.stored))
+        return super().__call__(request)
+
+
+@pytest.mark.usefixtures("impatient")
+def test_what_was_asked_for_ahead_is_not_told_to_be_stored(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of a long pull the next part is asked for while one is stored; where storing fails, all of it comes again."""
+    with SuperNode("server", tmp_path / "server.db", models=MODELS) as server, serving(server.app) as url:
+        token = server.add_node("phone")
+        for n in range(40):
+            insert(server, f"{n:02}", f"{n}")
+        with open_node("phone", tmp_path) as phone, closing(Watched(url, token)) as link:
+            whole, fails = intake.take, iter([False, False, False, True])
+
+            def take(node: Node, *said: Any, **how: Any) -> Any:
+                if node is phone and next(fails, False):
+                    raise StoreFull("no room")
+                return whole(node, *said, **how)
+
+            monkeypatch.setattr("mergecore.sync.exchange.take", take)
+            with pytest.raises(StoreFull):
+                phone.sync(link)
+            had = len(contents(phone))
+            assert 0 < had < 40
+            assert max(after - stored for after, stored in link.asked) > 0, "nothing was asked for ahead"
+            assert all(stored <= had for _, stored in link.asked)
+            assert all(peer.acknowledged <= had for peer in server.nodes())
+            link.asked.clear()
+            assert phone.sync(link).received == 40 - had
+            assert link.asked[0] == (had, had)
             same(phone, server)
 
 
