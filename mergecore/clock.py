@@ -13,7 +13,6 @@ import datetime as dt
 import math
 import os
 import re
-import secrets
 import threading
 import time
 from collections.abc import Callable, Mapping
@@ -330,7 +329,7 @@ _INCARNATION = re.compile(r"[^~]{1,200}~[a-z2-7]{13}")
 
 
 def _incarnation(name: str) -> str:
-    return f"{name}~{''.join(secrets.choice(_BASE32) for _ in range(13))}"
+    return f"{name}~{''.join(_BASE32[byte % 32] for byte in os.urandom(13))}"
 
 
 def _checked(name: object) -> str:

@@ -6,7 +6,6 @@ Imports ``annotations``, ``answers``, ``errors``, ``history``, ``layout``, ``lea
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -84,6 +83,8 @@ def _check_taken(rule: Rule, value: Any, asked: Sequence[tuple[Path, Path]]) -> 
 
 
 def _no_field(step: Any, known: Sequence[str]) -> str:
+    import difflib  # here alone
+
     near = difflib.get_close_matches(str(step), known, 1, 0.5)
     hint = f"did you mean {near[0]!r}?" if near else f"there are {', '.join(known)}"
     return f"there is no field {format_path((step,))!r}; {hint}"

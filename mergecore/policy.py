@@ -8,12 +8,11 @@ model's ``__merge__``, ``Policy.default``, the model's own ``__merge__``, ``DEFA
 
 from __future__ import annotations
 
-import difflib
 import types
 import typing
 from collections.abc import Iterable, Mapping, Sequence
 from functools import lru_cache
-from typing import Any, Literal, NamedTuple, TypeAlias, TypeVar
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple, TypeAlias, TypeVar, overload
 
 import msgspec
 
@@ -32,6 +31,11 @@ from .strategies import (
     lww,
     three_way,
 )
+
+if TYPE_CHECKING:
+    from .threeway import Merger
+
+M = TypeVar("M")
 
 __all__ = ["DEFAULT", "GroupRule", "Policies", "Policy", "Rule", "rule_for"]
 
@@ -92,6 +96,20 @@ class Policy(msgspec.Struct, frozen=True, kw_only=True):
             raise PolicyError(f"deleted={self.deleted!r}: deleted is the name of a column")
         if self.depth is not None and not (type(self.depth) is int and 0 <= self.depth <= MAX_LAYERS):
             raise PolicyError(f"depth={self.depth!r}: depth is a number of layers, from 0 to {MAX_LAYERS}")
+
+    @overload
+    def bind(self, model: type[M]) -> Merger[M]: ...
+    @overload
+    def bind(self, model: str) -> Merger[dict[str, Any]]: ...
+    def bind(self, model: Any) -> Any:
+        """``merge`` for one model under this policy: ``merger(base, ours, theirs, names=, at=)``, the same ``Merged``.
+
+        A function is generated for a record class when it is first merged; bound, it is not looked up each time. Its
+        ``source`` can be read, and is printed when it is made where the environment has ``MERGECORE_DEBUG``.
+        """
+        from .threeway import bound  # which stands on this
+
+        return bound(model, self)
 
     def __reduce__(self) -> Any:
         plain = {"fields": dict(self.fields), "groups": dict(self.groups)}  # a mapping proxy does not pickle
@@ -445,6 +463,8 @@ def _check_keys(kind: Any, step: Step, strategy: Strategy) -> None:
 
 
 def _no_field(kind: Any, name: str, known: Iterable[str]) -> str:
+    import difflib  # here alone
+
     near = difflib.get_close_matches(name, sorted(known), 1, 0.5)
     return f"{_spell(kind)} has no field {name!r}; " + (
         f"did you mean {near[0]!r}?" if near else f"it has {', '.join(sorted(known))}"

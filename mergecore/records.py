@@ -8,7 +8,6 @@ library and ``errors``.
 from __future__ import annotations
 
 import contextlib
-import dataclasses
 import datetime
 import decimal
 import re
@@ -76,7 +75,12 @@ def origin(kind: Any) -> Any:
 def is_record(cls: Any) -> bool:
     """True of Struct and dataclass types (or generic aliases of them)."""
     cls = origin(cls)
-    return isinstance(cls, type) and (issubclass(cls, msgspec.Struct) or dataclasses.is_dataclass(cls))
+    return isinstance(cls, type) and (issubclass(cls, msgspec.Struct) or _is_dataclass(cls))
+
+
+def _is_dataclass(cls: type) -> bool:
+    """As ``dataclasses`` does it, which takes long to import and is loaded already by whoever has one."""
+    return hasattr(cls, "__dataclass_fields__")
 
 
 def fields_of(kind: Any) -> tuple[Field, ...] | None:
@@ -98,7 +102,9 @@ def _fields_of(kind: Any) -> tuple[Field, ...] | None:
     cls = origin(kind)
     if issubclass(cls, msgspec.Struct):
         return tuple(Field(f.name, f.encode_name, f.type, required=f.required) for f in msgspec.structs.fields(kind))
-    if dataclasses.is_dataclass(cls):
+    if _is_dataclass(cls):
+        import dataclasses
+
         hints = typing.get_type_hints(cls, include_extras=True)
         given = dict(zip(getattr(cls, "__parameters__", ()), typing.get_args(kind)))
         return tuple(
@@ -120,9 +126,14 @@ def _fields_of(kind: Any) -> tuple[Field, ...] | None:
 def default_of(kind: Any, key: str) -> Any:
     """The default of a field of a Struct or dataclass; ``UNSET`` where it has none."""
     cls = origin(kind)
-    fields: Any = msgspec.structs.fields(cls) if issubclass(cls, msgspec.Struct) else dataclasses.fields(cls)
+    if issubclass(cls, msgspec.Struct):
+        fields: Any = msgspec.structs.fields(cls)
+        nothing: Any = msgspec.NODEFAULT
+    else:
+        import dataclasses
+
+        fields, nothing = dataclasses.fields(cls), dataclasses.MISSING
     field = next(f for f in fields if getattr(f, "encode_name", f.name) == key)
-    nothing = msgspec.NODEFAULT if issubclass(cls, msgspec.Struct) else dataclasses.MISSING
     if field.default is not nothing:
         return field.default
     return field.default_factory() if field.default_factory is not nothing else UNSET
@@ -168,8 +179,10 @@ def build(cls: type, values: Mapping[str, Any]) -> Any:
 
 @lru_cache(maxsize=1024)
 def _is_built_bare(cls: Any) -> bool:
-    if not dataclasses.is_dataclass(cls):
+    if not _is_dataclass(cls):
         return False
+    import dataclasses
+
     init_vars = any(isinstance(hint, dataclasses.InitVar) for hint in typing.get_type_hints(cls).values())
     return init_vars or not getattr(cls, "__dataclass_params__").init  # noqa: B009 - typeshed does not know it
 

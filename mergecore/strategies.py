@@ -22,7 +22,6 @@ Imports ``clock``, ``errors``, ``paths``, ``texts`` and ``values``.
 from __future__ import annotations
 
 import decimal
-import inspect
 import math
 from collections.abc import Callable
 from typing import Any, Literal, Protocol, TypeAlias
@@ -186,6 +185,8 @@ def strategy(name: str, *, needs_base: bool = True, context: bool = False) -> Ca
 
 
 def _user(name: str, function: Callable[..., Any], needs_base: bool, context: bool) -> Strategy:
+    import inspect  # here alone, and slow to import
+
     try:
         inspect.signature(function).bind(*[None] * (4 if context else 3))
     except TypeError:

@@ -32,7 +32,7 @@ def split(text: str, unit: Unit) -> list[str]:
     if unit == "line":
         return list(io.StringIO(text, newline="\n"))
     if unit == "word":
-        return _ASCII_WORD.findall(text) if text.isascii() else _words(text)
+        return re.findall(_ASCII_WORD, text, re.ASCII) if text.isascii() else _words(text)
     return _graphemes(text) if not text.isascii() or "\r" in text else list(text)
 
 
@@ -85,9 +85,13 @@ def _is_word(piece: str) -> bool:
 # ------------------------------------------------------------------------------------------ words and characters
 
 
-_ASCII_WORD = re.compile(r"\w+|[ \t]+|\r\n|[^\w \t]", re.ASCII)
+_ASCII_WORD = r"\w+|[ \t]+|\r\n|[^\w \t]"
 
-_IDEOGRAPHIC = re.compile("[\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\U00020000-\U0003ffff]")
+_IDEOGRAPHIC = (
+    ("\u3040", "\u30ff"), ("\u3400", "\u4dbf"), ("\u4e00", "\u9fff"), ("\uf900", "\ufaff"),
+    ("\U00020000", "\U0003ffff"),
+)  # fmt: skip
+"""The first and the last of each range."""
 
 
 def _words(text: str) -> list[str]:
@@ -107,8 +111,12 @@ def _kind(cluster: str) -> str:
     """What a run of words is made of: letters, or blanks; empty of what is always by itself."""
     if cluster[0] in " \t\u3000":
         return "blank"
-    letter = (cluster[0].isalnum() or cluster[0] == "_") and not _IDEOGRAPHIC.match(cluster)
+    letter = (cluster[0].isalnum() or cluster[0] == "_") and not _is_ideographic(cluster[0])
     return "letter" if letter else ""
+
+
+def _is_ideographic(char: str) -> bool:
+    return char >= "\u3040" and any(first <= char <= last for first, last in _IDEOGRAPHIC)
 
 
 def _graphemes(text: str) -> list[str]:

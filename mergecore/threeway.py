@@ -6,37 +6,56 @@ Imports ``annotations``, ``answers``, ``errors``, ``paths``, ``policy``, ``recor
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any, Generic, TypeAlias, TypeVar, overload
+from collections.abc import Callable, Mapping
+from functools import lru_cache, partial
+from types import MappingProxyType
+from typing import Any, Generic, Protocol, TypeAlias, TypeVar, overload
+
+import msgspec
 
 from .annotations import member_for
 from .answers import read_answers
-from .errors import InvalidInput, MergeConflict
+from .errors import InvalidInput, MergeConflict, MergeError
 from .paths import ByPath, Path
-from .policy import Policies, rule_for
-from .records import convert, is_record
+from .plan import NAMES, compiled, document
+from .policy import Policies, Policy, rule_for
+from .records import convert, is_record, origin
 from .strategies import Conflict
 from .times import Moment, Moments, times_of
 from .values import UNSET, Kinds, Sides, UnsetType, as_map, check_depth, check_value, same, shape
 from .walk import Question, Verdict, Walk
 
-__all__ = ["Merged", "merge"]
+__all__ = ["Merged", "Merger", "bound", "forget", "merge", "walked"]
 
 T = TypeVar("T")
+S = TypeVar("S")
 
 
-class Merged(Generic[T]):
+_NONE: Mapping[Path, Any] = MappingProxyType({})
+
+
+class Merged(msgspec.Struct, Generic[T], eq=False, gc=False):
     """The outcome of a merge. ``value`` may share parts with the inputs: do not change those before ``resolve``."""
-
-    __slots__ = ("_answers", "_asked", "conflicts", "value")
 
     value: T
     """The record, showing one candidate for each open conflict. ``UNSET`` where the record is deleted."""
     conflicts: tuple[Conflict, ...]
     """The open questions, in the order of the record; ``()`` where there are none."""
+    _question: Question | Callable[..., Question]
+    """What was asked, or what makes that of the sides, their names and times: few merges are asked again."""
+    _base: Any = UNSET
+    _ours: Any = UNSET
+    _theirs: Any = UNSET
+    _names: Any = NAMES
+    _at: Any = None
+    _answers: Mapping[Path, Any] = _NONE
 
-    def __init__(self, value: T, conflicts: tuple[Conflict, ...], asked: Question, answers: Mapping[Path, Any]) -> None:
-        self.value, self.conflicts, self._asked, self._answers = value, conflicts, asked, answers
+    @property
+    def _asked(self) -> Question:
+        asked = self._question
+        if isinstance(asked, Question):
+            return asked
+        return asked(self._base, self._ours, self._theirs, self._names, self._at)
 
     def __repr__(self) -> str:
         return f"Merged(value={self.value!r}, conflicts={self.conflicts!r})"
@@ -55,7 +74,7 @@ class Merged(Generic[T]):
         """
         given = read_answers(self.conflicts, answers)
         found = {path: answer for path, answer in self._answers.items() if path not in given} | given
-        return _merge(self._asked, found)
+        return _walked(self._asked, found)
 
     def patch(self, side: str) -> dict[str, Any] | UnsetType:
         """What to write on one side, by column: the fields whose merged value is not spelled as that side has it.
@@ -63,10 +82,11 @@ class Merged(Generic[T]):
         A field to delete is ``UNSET``; the answer is ``UNSET`` itself where the whole record is to be deleted. Raises
         ``InvalidInput`` for a name that is no side, and where the record is not made of fields.
         """
-        names = self._asked.names
+        asked = self._asked
+        names = asked.names
         if side not in names:
             raise InvalidInput(f"there is no side {side!r}: the sides are {names[0]!r} and {names[1]!r}")
-        held = self._asked.sides[1 + names.index(side)]
+        held = asked.sides[1 + names.index(side)]
         if self.value is UNSET:
             return {} if held is UNSET else UNSET
         new, old = as_map(self.value), {} if held is UNSET else as_map(held)
@@ -80,14 +100,12 @@ class Merged(Generic[T]):
     def explain(self) -> tuple[Verdict, ...]:
         """How each field that was not simply one-sided was decided, and what lost: the same merge, with a record."""
         verdicts: list[Verdict] = []
-        _merge(self._asked, self._answers, verdicts)
+        _walked(self._asked, self._answers, verdicts)
         return tuple(verdicts)
 
 
 At: TypeAlias = tuple[Moments, Moments] | ByPath[tuple[Moment, Moment]] | None
 """When the sides changed what they changed: a time (or times by path) for each side, or both times by path."""
-
-_NAMES = ("ours", "theirs")
 
 
 @overload
@@ -97,7 +115,7 @@ def merge(
     theirs: object,
     model: type[T],
     policy: Policies | None = None,
-    names: tuple[str, str] = _NAMES,
+    names: tuple[str, str] = NAMES,
     at: At = None,
 ) -> Merged[T]: ...
 @overload
@@ -107,7 +125,7 @@ def merge(
     theirs: T,
     model: str | None = None,
     policy: Policies | None = None,
-    names: tuple[str, str] = _NAMES,
+    names: tuple[str, str] = NAMES,
     at: At = None,
 ) -> Merged[T]: ...
 def merge(
@@ -116,7 +134,7 @@ def merge(
     theirs: Any,
     model: Any = None,
     policy: Policies | None = None,
-    names: tuple[str, str] = _NAMES,
+    names: tuple[str, str] = NAMES,
     at: At = None,
 ) -> Merged[Any]:
     """Merges two versions of a record that started from the same one.
@@ -135,6 +153,87 @@ def merge(
     ``StrategyError``. Linear in the size of the values for each level of nesting; lists cost what ``diff.changes``
     says.
     """
+    merger: Merger[Any] | None
+    if policy is None and model is None:
+        merger = _BY_CLASS.get(type(ours))
+        if merger is None:
+            merger = _BY_CLASS[type(ours)] = _merger(None, type(ours), None)
+    else:
+        kind = type(ours) if model is None else model
+        whose, merger = _MERGERS.get((model is None, kind, id(policy)), (None, None))
+        if merger is None or whose is not policy:
+            merger = _merger(model, kind, policy)
+    return merger(base, ours, theirs, names, at)
+
+
+class Merger(Protocol[S]):
+    """``merge`` bound to a model and a policy."""
+
+    def __call__(
+        self, base: S | UnsetType, ours: S, theirs: S, names: tuple[str, str] = NAMES, at: At = None
+    ) -> Merged[S]: ...
+
+
+def bound(model: Any, policy: Policies | None) -> Any:
+    """``merge`` for a model and a policy: what ``Policy.bind`` gives."""
+    return _merger(model, model, policy)
+
+
+_BY_CLASS: dict[type, Merger[Any]] = {}
+_MERGERS: dict[tuple[bool, Any, int], tuple[Policies | None, Merger[Any]]] = {}
+"""What ``_merger`` gave: by the class of ``ours`` alone; by whether that or ``model=`` says the kind, by the kind, and
+by the policy's ``id``.
+"""
+
+_MOST = 1024
+
+
+def _merger(model: Any, kind: Any, policy: Any) -> Merger[Any]:
+    """What merges records of a kind: of ``model``, or of the class that ``ours`` has."""
+    one, named = (None, tuple(policy.items())) if isinstance(policy, Mapping) else (policy, None)
+    try:
+        made = _made(model, kind, one, named)
+    except TypeError:  # no hash
+        return partial(_walked_from, partial(_question, model, policy))
+    if named is None:  # a mapping can change
+        if len(_MERGERS) >= _MOST:
+            _MERGERS.clear()
+        _MERGERS[model is None, kind, id(policy)] = policy, made
+    return made
+
+
+@lru_cache(maxsize=_MOST)
+def _made(model: Any, kind: Any, policy: Any, named: tuple[tuple[str, Policy], ...] | None) -> Merger[Any]:
+    policies = policy if named is None else dict(named)
+    question = partial(_question, model, policies)
+    walked = partial(_walked_from, question)
+    try:
+        if is_record(kind) and (rule := rule_for(kind, policies).of(origin(kind))).by_field:
+            return compiled(rule, Merged, walked, question, _names)
+        if kind is dict or kind is Any or isinstance(kind, str):
+            rule = rule_for(kind if isinstance(kind, str) else Any, policies).of(dict)
+            return document(rule, Merged, walked, question, _names)
+    except MergeError:  # the walk tells, where it comes to that
+        pass
+    return walked
+
+
+def forget() -> None:
+    """Makes all mergers anew, when they are next asked for."""
+    _BY_CLASS.clear()
+    _MERGERS.clear()
+    _made.cache_clear()
+
+
+def walked(
+    base: Any, ours: Any, theirs: Any, model: Any, policy: Policies | None, names: tuple[str, str], at: At
+) -> Merged[Any]:
+    """``merge`` by the walk alone: the oracle of what was generated."""
+    return _walked_from(partial(_question, model, policy), base, ours, theirs, names, at)
+
+
+def _question(model: Any, policy: Policies | None, base: Any, ours: Any, theirs: Any, names: Any, at: At) -> Question:
+    """What a merge was asked, checked. Raises ``InvalidInput``, ``TooDeep`` and ``PolicyError``."""
     names = _names(names)
     called = ("base", *names)
     sides = Sides(base, ours, theirs)
@@ -153,13 +252,20 @@ def merge(
     classes = {type(value) for value in sides if value is not UNSET}
     if not isinstance(model, str) and len(classes) == 1 and is_record(cls := classes.pop()):
         kind = member_for(kind, cls)
-    return _merge(Question(sides, rule_for(kind, policy), names, times_of(at, names), seen), {})
+    return Question(sides, rule_for(kind, policy), names, times_of(at, names), seen)
 
 
-def _merge(asked: Question, answers: Mapping[Path, Any], verdicts: list[Verdict] | None = None) -> Merged[Any]:
+def _walked_from(
+    question: Callable[..., Question], base: Any, ours: Any, theirs: Any, names: Any = NAMES, at: At = None
+) -> Merged[Any]:
+    """A merge by the walk alone."""
+    return _walked(question(base, ours, theirs, names, at), _NONE)
+
+
+def _walked(asked: Question, answers: Mapping[Path, Any], verdicts: list[Verdict] | None = None) -> Merged[Any]:
     walk = Walk(asked, answers, verdicts)
     value = walk.node(asked.rule, (), asked.sides)
-    return Merged(value, tuple(walk.conflicts), asked, answers)
+    return Merged(value, tuple(walk.conflicts), asked, _answers=answers)
 
 
 def _names(names: Any) -> tuple[str, str]:

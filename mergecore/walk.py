@@ -79,6 +79,7 @@ class Walk:
         self.yields = asked.base_is == "ancestor"
         self.ours_first: bool | None = None
         self.settled_paths: set[Path] = set()  # of fields that are not asked about: the keys of keyed members
+        self.said: dict[Path, Any] = {}  # what a user's function has said already, of a place that was asked for alone
         self.spelled: dict[int, str] = {}  # strategies, which the rules keep alive
 
     def node(self, rule: Rule, path: Path, sides: Sides, unit: bool = False) -> Any:
@@ -156,7 +157,8 @@ class Walk:
         """What a part says; what a user's function raises becomes a ``StrategyError`` with the path."""
         assert part.decide is not None
         try:
-            value = part.decide(*sides, context)
+            known = part.user is not None and context.path in self.said
+            value = self.said.pop(context.path) if known else part.decide(*sides, context)
         except Exception as error:
             if part.user is None:
                 raise
@@ -253,10 +255,7 @@ class Walk:
             if key in grouped:
                 name = grouped[key]
                 if name not in groups:
-                    members, inside = rule.groups[name]
-                    facts = Sides(*({m: side[m] for m in members if m in side} or UNSET for side in maps))
-                    value = self.node(inside, (*path, name), facts)
-                    groups[name] = self.members(members, (*path, name), facts, value)
+                    groups[name] = self.group(rule, path, name, maps)
             elif key not in values:
                 values[key] = self.node(rule.child(key), (*path, key), maps.below(key))
         for parts in groups.values():
@@ -265,6 +264,12 @@ class Walk:
             return self.built(rule, path, sides, values, mark)
         kept = {key: values[key] for key in [*keys, *values] if values[key] is not UNSET}
         return self.combined(rule, path, sides, kept, mark)
+
+    def group(self, rule: Rule, path: Path, name: str, maps: Sides) -> dict[str, Any]:
+        """The members of one group of a record."""
+        members, inside = rule.groups[name]
+        facts = Sides(*({m: side[m] for m in members if m in side} or UNSET for side in maps))
+        return self.members(members, (*path, name), facts, self.node(inside, (*path, name), facts))
 
     def keys(self, maps: Sides) -> list[Any]:
         """All keys, in one order: an addition follows the key that it followed on its side; ties are canonical."""

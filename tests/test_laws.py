@@ -8,6 +8,7 @@ import sys
 import time
 from collections import Counter
 
+import msgspec
 import pytest
 from conftest import Tally
 from hypothesis import Phase, given, settings
@@ -30,6 +31,7 @@ def test_the_laws_hold_of_every_strategy(tally: Tally) -> None:
     def holds(case: Case) -> None:
         nonlocal both
         check(case)
+        check(msgspec.structs.replace(case, walks=True))
         draws["typed" if case.model else "documents"] += 1
         used.update(strategies_in(case))
         both += _both_changed(case)
@@ -93,7 +95,7 @@ def test_the_laws_catch_a_mutant(name: str, tally: Tally) -> None:
     def holds(case: Case) -> None:
         nonlocal tried
         tried += 1
-        check(case)
+        check(msgspec.structs.replace(case, walks=True))
 
     with mutated(name), pytest.raises(AssertionError, match="the law") as caught:
         holds()

@@ -35,7 +35,7 @@ from ..strategies import (
     text,
     three_way,
 )
-from ..threeway import Merged, merge
+from ..threeway import Merged, merge, walked
 from ..values import UNSET, as_map, is_number
 
 __all__ = ["SIZES", "STRATEGIES", "Address", "Case", "Item", "Task", "case_of", "cases", "policies", "strategies_in"]
@@ -53,10 +53,14 @@ class Case(msgspec.Struct, frozen=True):
     model: Any = None
     at: Any = None
     names: tuple[str, str] = ("phone", "server")
+    walks: bool = False
+    """Whether it is merged by the walk, and not by what was generated for its model."""
 
     def merge(self, **changes: Any) -> Merged[Any]:
         """The merge of this case, or of a variant of it."""
         c = msgspec.structs.replace(self, **changes)
+        if c.walks:
+            return walked(c.base, c.ours, c.theirs, c.model, c.policy, c.names, c.at)
         return merge(c.base, c.ours, c.theirs, model=c.model, policy=c.policy, names=c.names, at=c.at)
 
     def swapped(self) -> Case:

@@ -447,6 +447,16 @@ def _opens(rule: Rule, unit: bool, o: Any, t: Any) -> bool:
     )
 
 
+def _a_plan_does_what_the_walk_does(case: Case) -> None:
+    """Value, conflicts and verdicts are the same, in every letter, whether generated code merges or the walk."""
+    for base in () if case.walks else (case.base, UNSET):
+        planned, told = case.merge(base=base), case.merge(base=base, walks=True)
+        assert same(planned.value, told.value), f"{planned.value!r}\n!= {told.value!r}, by the walk"
+        assert type(planned.value) is type(told.value)
+        assert _letters(planned.conflicts) == _letters(told.conflicts), f"{planned.conflicts}\n!= {told.conflicts}"
+        assert _letters(planned.explain()) == _letters(told.explain())
+
+
 LAWS: dict[str, Callable[[Case], None]] = {
     "an unchanged side yields": _an_unchanged_side_yields,
     "equal changes are no conflict": _equal_changes_are_no_conflict,
@@ -459,6 +469,7 @@ LAWS: dict[str, Callable[[Case], None]] = {
     "answers settle": _answers_settle,
     "patches lead to the value": _patches_lead_to_the_value,
     "every open question has a verdict": _every_open_question_has_a_verdict,
+    "a plan does what the walk does": _a_plan_does_what_the_walk_does,
 }
 
 

@@ -10,20 +10,22 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any, NamedTuple
 
-from .. import codec, edits, history, threeway, version, view, writing
+import msgspec
+
+from .. import codec, edits, history, plan, threeway, version, view, writing
 from ..clock import Clock, Timestamp
 from ..history import Commit, History, ORSet, PNCounter, Tally, heads_of
 from ..paths import ByPath, Path, Slice
 from ..policy import Rule
 from ..reading import Reading, live_deletes
-from ..records import fields_of
+from ..records import fields_of, origin
 from ..strategies import Context, Part, lww, three_way
 from ..values import UNSET, Sides, as_map, canonical, equal, larger
 from ..vectors import VersionVector
 from ..version import Version
 from ..walk import Walk
 
-__all__ = ["MUTANTS", "REPLICA_MUTANTS", "mutated"]
+__all__ = ["MUTANTS", "PLAN_MUTANTS", "REPLICA_MUTANTS", "mutated"]
 
 
 class _LocalWinsTies(Walk):
@@ -218,15 +220,68 @@ MUTANTS: dict[str, type[Walk]] = {
 }
 
 
-# ------------------------------------------------------------------------------------------------ replicas
-
-
 class _Instead(NamedTuple):
     """What stands in the place of what."""
 
     where: Any
     name: str
     broken: Any
+
+
+# ------------------------------------------------------------------------------------------------ plans
+
+
+def _told_as_exact(declared: Any, within: Any = ()) -> plan.Kind:
+    """Python's own comparison, of values of any type."""
+    return "exact"
+
+
+def _conflict_untold(self: plan.Run, rule: Rule, path: Path, *sides: Any) -> Any:
+    """What both changed is shown, and nobody is asked."""
+    return larger(*sides[1:3])
+
+
+def _theirs(ours: Any, theirs: Any) -> Any:
+    """The other side wins ties."""
+    return theirs
+
+
+def _copied(kind: Any) -> bool:
+    """Whatever a class says of how its records are made."""
+    return issubclass(origin(kind), msgspec.Struct)
+
+
+def _python_alike(p: Any, q: Any) -> bool:
+    """Python's own comparison, in dictionaries."""
+    return bool(p == q)
+
+
+def _without_columns(self: Any, *said: Any) -> list[str]:
+    """A column that means deletion is a field as others."""
+    return [line for line in _record(self, *said) if "raise Unplanned" not in line]
+
+
+_record = plan._Writer.record
+
+
+def _compared_as_exact(kind: plan.Kind) -> tuple[_Instead, ...]:
+    return (_Instead(plan, "_CHANGED", plan._CHANGED | {kind: plan._CHANGED["exact"]}),)
+
+
+PLAN_MUTANTS: dict[str, tuple[_Instead, ...]] = {
+    "plans: True is 1": (_Instead(plan, "kind_of_type", _told_as_exact),),
+    "plans: the order of keys is no matter": _compared_as_exact("map"),
+    "plans: zero has no sign": _compared_as_exact("float"),
+    "plans: a moment has no zone": _compared_as_exact("moment"),
+    "plans: a conflict is not told": (_Instead(plan.Run, "node", _conflict_untold),),
+    "plans: theirs wins ties": (_Instead(plan, "larger", _theirs),),
+    "plans: invariants unchecked": (_Instead(plan, "_is_copied", _copied),),
+    "plans: a dictionary's True is 1": (_Instead(plan, "_alike", _python_alike),),
+    "plans: a column that means deletion is one of many": (_Instead(plan._Writer, "record", _without_columns),),
+}
+
+
+# ------------------------------------------------------------------------------------------------ replicas
 
 
 _EMPTY = VersionVector()
@@ -412,8 +467,9 @@ REPLICA_MUTANTS: dict[str, tuple[_Instead, ...]] = {
 
 @contextmanager
 def mutated(name: str) -> Iterator[None]:
-    """While it lasts, the named mutant runs: of ``merge`` (``MUTANTS``) or of versions (``REPLICA_MUTANTS``)."""
-    instead = REPLICA_MUTANTS[name] if name in REPLICA_MUTANTS else (_Instead(threeway, "Walk", MUTANTS[name]),)
+    """While it lasts, the named mutant runs: of the walk (``MUTANTS``), of plans, or of versions."""
+    instead = {**REPLICA_MUTANTS, **PLAN_MUTANTS}.get(name) or (_Instead(threeway, "Walk", MUTANTS[name]),)
+    threeway.forget()
     before = [(where, attribute, getattr(where, attribute)) for where, attribute, _ in instead]
     for where, attribute, broken in instead:
         setattr(where, attribute, broken)
@@ -422,3 +478,4 @@ def mutated(name: str) -> Iterator[None]:
     finally:
         for where, attribute, right in before:
             setattr(where, attribute, right)
+        threeway.forget()

@@ -1,0 +1,580 @@
+"""A policy compiled for a model: one generated function for both, made once, in the manner of dataclasses and attrs.
+
+What it does is what the walk does, which stays its oracle: a field that theirs left alone is not looked at twice, what
+one side changed is taken, and where both changed it the field is settled in place if that is a matter of times alone
+(``lww``), of numbers (``counter``) or of a user's function; else the walk is asked about that field. What the function
+has no answer to (sides of other classes, no base, anything that raises) goes to the walk as a whole.
+
+Nothing of a model gets into the source but names that are ASCII identifiers; all else, its other names too, is bound
+in the function's namespace. Imports ``annotations``, ``paths``, ``policy``, ``records``, ``strategies``, ``times``,
+``values`` and ``walk``.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import itertools
+import keyword
+import linecache
+import os
+import sys
+import typing
+import uuid
+from collections.abc import Callable, Iterable
+from decimal import Decimal
+from enum import Enum
+from functools import lru_cache
+from itertools import compress, repeat
+from operator import is_, is_not, ne, or_
+from typing import Any, Literal, TypeAlias
+
+import msgspec
+
+from .annotations import marks_in, members_of
+from .paths import Path
+from .policy import Rule
+from .records import build, fields_of, is_record, origin, values_of
+from .strategies import Part
+from .times import times_of
+from .values import MAX_DEPTH, UNSET, Sides, check_value, larger, same
+from .walk import Question, Walk
+
+__all__ = ["NAMES", "Run", "compiled", "document"]
+
+NAMES = ("ours", "theirs")
+"""Of the sides, unless they are given."""
+
+Kind: TypeAlias = Literal["exact", "float", "moment", "map", "spelled", "any"]
+"""How two values of a field are compared, which its type decides:
+
+- ``exact``: by ``==``, where the type holds no two values that are equal and spelled otherwise (texts, bytes, integers,
+  booleans, dates, UUIDs, enums, ``None``; lists, sets and Structs of such).
+- ``float``: by ``==``, the class, and of zeros the sign. ``moment`` (``datetime``, ``time``): by ``==`` and the zone.
+- ``map``: by ``==`` and the order of keys.
+- ``spelled``: strictly, by ``values.same``, where the type admits both ``True`` and ``1``, NaN within something,
+  decimals, and whatever else may be equal and spelled otherwise.
+- ``any``: strictly, and after a check that the values can be compared at all, since the type says nothing of them.
+"""
+
+_CHANGED: dict[Kind, str] = {
+    "exact": "{p} != {q}",
+    "float": "{p} is not {q} and ({p} != {q} or type({p}) is not type({q}) or not {p} and unlike({p}, {q}))",
+    "moment": "{p} is not {q} and ({p} != {q} or {p}.tzinfo is not {q}.tzinfo or {p}.fold != {q}.fold)",
+    "map": "{p} is not {q} and ({p} != {q} or [*{p}] != [*{q}])",
+    "spelled": "{p} is not {q} and ({p} != {q} or unlike({p}, {q}))",
+}
+"""Whether ``p`` is spelled otherwise than ``q``. Where that says yes too often, the walk is asked."""
+
+_REALLY: dict[Kind, str] = {
+    "exact": "",
+    "float": " and o != b and t != b and b == b and o == o and t == t",
+    "moment": " and o != b and t != b",
+}
+"""What of changed values has to hold besides, for the change to be one of values, and not of spelling alone."""
+
+_EXACT = (str, bytes, int, bool, type(None), dt.date, dt.timedelta, uuid.UUID, msgspec.UnsetType)
+
+
+# ---------------------------------------------------------------------------------------------------- kinds of fields
+
+
+def kind_of_type(declared: Any, within: tuple[Any, ...] = ()) -> Kind:
+    """How values of a declared type are compared. Of a type that contains itself: ``any``."""
+    members = members_of(declared)
+    kinds = {_kind_of_member(one, within) for one in members}
+    if "any" in kinds:
+        return "any"
+    classes = {origin(type(v)) for one in members for v in _literals(one)} | {origin(one) for one in members}
+    numbers = [c for c in classes if isinstance(c, type) and issubclass(c, (int, float))]
+    if len(numbers) > 1:  # True and 1, 1 and 1.0, and a member that is an integer
+        return "spelled"
+    if kinds == {"exact"}:
+        return "exact"
+    others = classes - {type(None)}
+    for kind in ("float", "moment", "map"):
+        if kinds <= {kind, "exact"} and (kind == "float" or len(others) == 1):
+            return kind
+    return "spelled"
+
+
+def _literals(kind: Any) -> tuple[Any, ...]:
+    return typing.get_args(kind) if typing.get_origin(kind) is Literal else ()
+
+
+def _kind_of_member(kind: Any, within: tuple[Any, ...]) -> Kind:
+    cls, args = origin(kind), typing.get_args(kind)
+    if kind is None or cls in _EXACT or cls is Literal:
+        return "exact"
+    if cls is float:
+        return "float"
+    if cls in (dt.datetime, dt.time):
+        return "moment"
+    if not isinstance(cls, type) or kind in within:
+        return "any"
+    within = (*within, kind)
+    if issubclass(cls, Enum):
+        return "exact" if cls.__eq__ in (object.__eq__, int.__eq__, str.__eq__) else "spelled"
+    if cls in (list, set, frozenset, tuple) and args:
+        below = {kind_of_type(arg, within) for arg in args if arg is not Ellipsis}
+        return "any" if "any" in below else "exact" if below == {"exact"} else "spelled"
+    if cls is dict and args:
+        below = {kind_of_type(arg, within) for arg in args}
+        return "any" if "any" in below else "map" if below == {"exact"} else "spelled"
+    if is_record(cls):
+        below = {kind_of_type(field.type, within) for field in fields_of(kind) or ()}
+        return "any" if "any" in below else "exact" if _compares(cls) and below <= {"exact"} else "spelled"
+    return "spelled" if cls is Decimal else "any"
+
+
+def _compares(cls: type) -> bool:
+    """Whether ``==`` of records compares their classes and fields, and nothing of a class's own."""
+    return issubclass(cls, msgspec.Struct) and cls.__struct_config__.eq and cls.__eq__ is msgspec.Struct.__eq__
+
+
+# ---------------------------------------------------------------------------------------------------- at run time
+
+
+class Run:
+    """One merge, as far as the generated function cannot do it alone: the walk, where a field needs it."""
+
+    __slots__ = ("asked", "question", "times", "walk")
+
+    def __init__(self, question: Callable[..., Question], *asked: Any, times: Any = (None, None)) -> None:
+        self.question, self.asked, self.times = question, asked, times
+        self.walk: Walk | None = None
+
+    def _walk(self) -> Walk:
+        if self.walk is None:
+            self.walk = Walk(self.question(*self.asked), {}, None)
+        return self.walk
+
+    def _check(self, path: Path, sides: Sides) -> None:
+        """Raises ``InvalidInput`` for what a walk cannot go over."""
+        asked = self._walk().asked
+        for value, what in zip(sides, ("base", *asked.names)):
+            check_value(value, what, asked.kinds, path)
+
+    def node(self, rule: Rule, path: Path, base: Any, ours: Any, theirs: Any, said: Any = UNSET) -> Any:
+        """The value of one place, by the walk. ``said``: what the first part, a user's function, has said already."""
+        walk = self._walk()
+        if said is not UNSET:
+            walk.said[path] = said
+        sides = Sides(base, ours, theirs)
+        self._check(path, sides)
+        value = walk.node(rule, path, sides)
+        if value is UNSET and UNSET not in sides:
+            raise _Unplanned("a field without a value, which is a matter of the whole record")
+        return value
+
+    def any(self, rule: Rule, path: Path, base: Any, ours: Any, theirs: Any) -> Any:
+        """The value of a place whose type says nothing of what stands there."""
+        if _is_flat(base) and _is_flat(ours) and _is_flat(theirs):
+            if same(theirs, base):
+                return ours
+            if same(ours, base):
+                return theirs
+        return self.node(rule, path, base, ours, theirs)
+
+    def group(self, rule: Rule, path: Path, name: str, base: Any, ours: Any, theirs: Any) -> dict[str, Any]:
+        """The members of a group that both sides changed."""
+        maps = Sides(base, ours, theirs).each(values_of)
+        self._check(path, maps)
+        parts = self._walk().group(rule, path, name, maps)
+        if UNSET in parts.values():
+            raise _Unplanned("a member without a value, which is a matter of the whole record")
+        return parts
+
+    def maps(self, rule: Rule, path: Path, base: Any, ours: Any, theirs: Any) -> Any:
+        """Three plain dictionaries by key; the walk is asked where their keys are not the same, in one order."""
+        if len(path) >= MAX_DEPTH or not (_opens_maps(rule) and [*base] == [*ours] == [*theirs]):
+            return self.node(rule, path, base, ours, theirs)
+        made: dict[str, Any] | None = None
+        was, mine, other = ([*map(type, side.values())] for side in (base, ours, theirs))
+        keys: Iterable[str] = ours
+        if _PLAIN.issuperset(was) and (was == mine == other or (_PLAIN.issuperset(mine) and _PLAIN.issuperset(other))):
+            changed = map(ne, base.values(), theirs.values())  # most of the work is done in C
+            if was != other:
+                changed = map(or_, changed, map(is_not, was, other))
+            if float not in was or all(compress(theirs.values(), map(is_, other, repeat(float)))):
+                keys = compress(ours, changed)  # else there are zeros, of which two are equal
+        for key in keys:
+            b, o, t = base[key], ours[key], theirs[key]
+            if type(b) in _PLAIN and type(o) in _PLAIN and type(t) in _PLAIN:
+                if _alike(t, b):
+                    continue
+                value = t if _alike(o, b) else self.scalar(rule.child(key), (*path, key), b, o, t)
+            elif type(b) is dict and type(o) is dict and type(t) is dict:
+                value = self.maps(rule.child(key).of(dict), (*path, key), b, o, t)
+            else:
+                value = self.any(rule.child(key), (*path, key), b, o, t)
+            if value is not o:
+                if made is None:
+                    made = dict(**ours)  # raises for keys that are no texts: Python takes True and 1 for one
+                made[key] = value
+        return ours if made is None else made
+
+    def scalar(self, rule: Rule, path: Path, base: Any, ours: Any, theirs: Any) -> Any:
+        """What both changed, in whatever way."""
+        mine, other = self.times
+        differ = ours != base and theirs != base and base == base and ours == ours and theirs == theirs  # none is NaN
+        if differ and mine is not None and other is not None:
+            part = next((p for p in rule.strategy.parts if p.decide is not None or "text" in p.opens), None)
+            if part is not None and part.name == "lww" and part.user is None:
+                return larger(ours, theirs) if mine == other else ours if mine > other else theirs
+        return self.node(rule, path, base, ours, theirs)
+
+
+class _Unplanned(Exception):
+    """Nothing that a plan can do: the walk is asked about the whole."""
+
+
+_PLAIN = frozenset((str, int, bool, float, type(None), bytes))
+
+
+def _is_flat(value: Any) -> bool:
+    """Whether a value is plain, or a list of plain ones: nothing in it has to be looked into."""
+    return type(value) in _PLAIN or (type(value) is list and _PLAIN.issuperset(map(type, value)))
+
+
+def _alike(p: Any, q: Any) -> bool:
+    """Whether two plain values are spelled alike."""
+    return p is q or (p == q and type(p) is type(q) and (bool(p) or type(p) is not float or str(p) == str(q)))
+
+
+@lru_cache(4096)
+def _opens_maps(rule: Rule) -> bool:
+    """Whether dictionaries are opened by key and by nothing else, before any other part of the strategy is asked."""
+    if rule.declared is not Any or rule.groups or rule.deleted or rule.whole:
+        return False
+    parts = itertools.takewhile(lambda part: part.decide is None, rule.strategy.parts)
+    return rule.by_field or any("map" in part.opens for part in parts)
+
+
+def _unlike(p: Any, q: Any) -> bool:
+    """Whether two values are spelled otherwise."""
+    return not same(p, q)
+
+
+def _moments(at: Any, names: tuple[str, str]) -> tuple[Any, Any]:
+    """The times of the two sides; ``None`` where they have none, or one by path. Raises ``InvalidInput``."""
+    if at is None:
+        return None, None
+    if type(at) is tuple and len(at) == 2 and type(at[0]) is type(at[1]) is int and not (at[0] | at[1]) >> 47:
+        return at  # no need to look closer
+    mine, other = times_of(at, names)
+    return mine.one, other.one
+
+
+def _rebuilt(cls: type, ours: Any, theirs: Any, new: dict[str, Any]) -> Any:
+    """A record with other values, by its own ``__init__``; theirs itself where that has them."""
+    values = {key: value for key, value in {**values_of(ours), **new}.items() if value is not UNSET}
+    held = values_of(theirs)
+    if len(held) == len(values) and all(key in held and same(value, held[key]) for key, value in values.items()):
+        return theirs
+    return build(cls, values)
+
+
+# ---------------------------------------------------------------------------------------------------- generated
+
+
+def compiled(
+    rule: Rule, merged: type, walked: Callable[..., Any], question: Callable[..., Question], named: Callable[..., Any]
+) -> Callable[..., Any]:
+    """The merge of a record class as a function ``(base, ours, theirs, names=, at=)``. Its ``source`` can be read, and
+    is printed where ``MERGECORE_DEBUG`` is set.
+
+    ``rule`` is that of the class, which is walked by field; ``walked`` merges by the walk, ``question`` says what the
+    walk is asked, ``named`` checks names that are not the usual ones.
+    """
+    return _Writer(rule, merged, walked, question, named).function()
+
+
+_START = ["run = run or Run(question, base, ours, theirs, names, at)"]
+
+
+class _Writer:
+    """The source of one function, and of one for each record in it; and what their names stand for."""
+
+    def __init__(self, rule: Rule, merged: type, walked: Any, question: Any, named: Any) -> None:
+        self.rule = rule
+        self.lines: list[str] = []
+        self.names: dict[str, Any] = {
+            "Merged": merged, "walked": walked, "question": question, "named": named, "NAMES": NAMES,
+            "UNSET": UNSET, "Run": Run, "larger": larger, "moments": _moments, "put": msgspec.structs.force_setattr,
+            "rebuilt": _rebuilt, "unlike": _unlike, "Unplanned": _Unplanned,
+        }  # fmt: skip
+        self.inner = 0
+
+    def function(self) -> Callable[..., Any]:
+        cls = self.bind("C", origin(self.rule.type))
+        body = self.record(self.rule, (), (origin(self.rule.type),), "C")
+        whole = "walked(base, ours, theirs, names, at)"
+        self.lines += [
+            "def merge(base, ours, theirs, names=NAMES, at=None):",
+            f" if not (type(base) is {cls} and type(ours) is {cls} and type(theirs) is {cls}):",
+            f"  return {whole}",
+            " if names is not NAMES: names = named(names)",
+            " x, y = (None, None) if at is None else moments(at, names)",
+            " run, timed = None, x is not None and y is not None",
+            " try:",
+            *(f"  {line}" for line in self.unchanged()),
+            *(f"  {line}" for line in body),
+            " except Exception:",
+            f"  return {whole}",
+            " conflicts = () if run is None or run.walk is None else tuple(run.walk.conflicts)",
+            " return Merged(value, conflicts, question, base, ours, theirs, names, at)",
+        ]
+        source = "\n".join(self.lines) + "\n"
+        file = f"<mergecore plan {id(self.rule):x}>"
+        exec(compile(source, file, "exec"), self.names)
+        made: Any = self.names["merge"]
+        made.source = source
+        linecache.cache[file] = len(source), None, source.splitlines(keepends=True), file  # for tracebacks
+        if os.environ.get("MERGECORE_DEBUG"):
+            print(f"# {self.rule.type}\n{source}", file=sys.stderr)
+        return made  # type: ignore[no-any-return]
+
+    def unchanged(self) -> list[str]:
+        """A look at the whole, by msgspec's own comparison: where theirs is as the base was, that is all."""
+        kinds: dict[str, Kind] = {
+            f.name: kind_of_type(f.type, (origin(self.rule.type),)) for f in fields_of(self.rule.type) or ()
+        }
+        if not _compares(origin(self.rule.type)) or "any" in kinds.values():
+            return []
+        at = {name: _Attribute(self, name) for name, kind in kinds.items() if kind != "exact"}
+        pairs = {n: (f"(p := {a.of('theirs')})", f"(q := {a.of('base')})") for n, a in at.items()}
+        spelled = [f"not ({_changed(kinds[n], p, q)})" for n, (p, q) in pairs.items()]
+        same_ = " and ".join(["theirs == base", *spelled])
+        return [f"if {same_}: return Merged(ours, (), question, base, ours, theirs, names, at)"]
+
+    def bind(self, name: str, value: Any) -> str:
+        """A name for something, in the source."""
+        self.names[name] = value
+        return name
+
+    def new(self, letter: str, value: Any) -> str:
+        return self.bind(f"{letter}{len(self.names)}", value)
+
+    def record(self, rule: Rule, path: Path, within: tuple[Any, ...], cls: str) -> list[str]:
+        """The lines that make ``value`` of three records of one class."""
+        kind = origin(rule.type)
+        fields = fields_of(rule.type) or ()
+        copies = _is_copied(rule.type)
+        setter = _Setter(self, copies, issubclass(kind, msgspec.Struct) and kind.__struct_config__.frozen, cls)
+        attributes = {field.key: _Attribute(self, field.name) for field in fields}
+        grouped = {member: name for name, group in rule.groups.items() for member in group.members}
+        done: set[str] = set()
+        lines = [f"{setter.made} = None"]
+        if rule.deleted is not None and rule.deleted in attributes:
+            b, o, t = (attributes[rule.deleted].of(side) for side in ("base", "ours", "theirs"))
+            lines += [f"if not {b} and (not {o}) != (not {t}): raise Unplanned"]  # a deletion, perhaps against an edit
+        for field in fields:
+            key = field.key
+            if key in grouped:
+                if (name := grouped[key]) not in done:
+                    done.add(name)
+                    members = rule.groups[name].members
+                    kinds: dict[str, Kind] = {f.key: kind_of_type(f.type, within) for f in fields}
+                    lines += self.group(rule, path, name, [(m, attributes[m], kinds[m]) for m in members], setter)
+            else:
+                lines += self.field(rule.child(key), (*path, key), field.type, attributes[key], key, setter, within)
+        return [*lines, *setter.end()]
+
+    def field(
+        self, rule: Rule, path: Path, declared: Any, at: _Attribute, key: str, setter: _Setter, within: tuple[Any, ...]
+    ) -> list[str]:
+        base, ours, theirs = at.of("base"), at.of("ours"), at.of("theirs")
+        kind = kind_of_type(declared, within)
+        end = ["if v is not o:", *_in(setter.set(at, key, "v"))]
+        asked = f"{self.new('R', rule)}, {self.new('P', path)}, b, o, t"
+        start = _START if len(path) == 1 else []
+        three = f"b = {base}; o = {ours}; t = {theirs}"
+        inside = self.inside(rule, declared, path, within)
+        if inside is not None:
+            cls, name = inside
+            alike = f"type(b) is {cls} and type(o) is {cls} and type(t) is {cls}"
+            v = f"v = {name}(b, o, t, run, timed, x, y) if {alike} else run.node({asked})"
+            if kind != "exact":
+                lines = [*start, v, *end]
+                return [three, *lines] if kind == "any" else [three, "if t is not b:", *_in(lines)]
+            both = ["else:", *_in([*start, v])]
+        elif kind == "any":
+            return [three, *start, f"v = run.any({asked})", *end]
+        else:
+            both = self.both(rule, declared, kind, asked, start)
+        if kind == "exact":  # most are, and most are unchanged: no name is given to what is looked at once
+            settled = [three, "if o == b: v = t", *both, *end]
+            return [f"if {theirs} != {base}:", *_in(settled)]
+        theirs_did = _changed(kind, f"(t := {theirs})", f"(b := {base})")
+        ours_did = _changed(kind, f"(o := {ours})", "b")
+        return [f"if {theirs_did}:", f" if not ({ours_did}): v = t", *_in(both), *_in(end)]
+
+    def inside(self, rule: Rule, declared: Any, path: Path, within: tuple[Any, ...]) -> tuple[str, str] | None:
+        """A function for the record that stands in a field: its class, and the function's name."""
+        records = [one for one in members_of(declared) if is_record(one)]
+        cls = origin(records[0]) if len(records) == 1 else None
+        if cls is None or cls in within or not (inner := rule.of(cls)).by_field:
+            return None
+        self.inner += 1
+        name, known = f"inner{self.inner}", self.new("C", cls)
+        body = self.record(inner, path, (*within, cls), known)
+        self.lines += [f"def {name}(base, ours, theirs, run, timed, x, y):", *_in(body), " return value"]
+        return known, name
+
+    def both(self, rule: Rule, declared: Any, kind: Kind, asked: str, start: list[str]) -> list[str]:
+        """``v`` of what both sides changed: settled in place, or by the walk."""
+        walk = ["else:", *_in([*start, f"v = run.node({asked})"])]
+        part = _first_to_decide(rule, declared)
+        if part is None or kind not in _REALLY:
+            return walk
+        can_be_unset = " and o is not UNSET and t is not UNSET" if msgspec.UnsetType in members_of(declared) else ""
+        really = _REALLY[kind] + can_be_unset
+        if part.name == "lww" and part.user is None:
+            return [f"elif timed{really}: v = larger(o, t) if x == y else o if x > y else t", *walk]
+        plain = _plain_types(declared)
+        if part.name == "counter" and part.user is None and plain == {int}:
+            small = f"type(b) is int and type(o) is int and type(t) is int and -{1 << 62} < o + t - b < {1 << 62}"
+            return [f"elif {small}: v = o + t - b", *walk]
+        if part.user is not None and not part.params:
+            types, said = self.new("T", frozenset(plain)), self.new("F", part.user)
+            settled = [
+                f"v = {said}(b, o, t)",
+                f"if v is not o and v is not t and type(v) not in {types}:",
+                *_in([*start, f"v = run.node({asked}, v)"]),
+            ]
+            return [f"elif {really.removeprefix(' and ') or 'True'}:", *_in(settled), *walk]
+        return walk
+
+    def group(
+        self, rule: Rule, path: Path, name: str, members: list[tuple[str, _Attribute, Kind]], setter: _Setter
+    ) -> list[str]:
+        """Siblings that are one field."""
+
+        def changed(side: str) -> str:
+            found = [
+                _changed("spelled" if kind == "any" else kind, f"(p := {at.of(side)})", f"(q := {at.of('base')})")
+                for _, at, kind in members
+            ]
+            return " or ".join(f"({one})" for one in found)
+
+        take: list[str] = []
+        keep: list[str] = []
+        for key, at, _ in members:
+            take += setter.set(at, key, at.of("theirs"))
+            keep += [
+                f"if (v := parts[{self.new('K', key)}]) is not {at.of('ours')}:", *_in(setter.set(at, key, "v")),
+            ]  # fmt: skip
+        asked = f"{self.new('R', rule)}, {self.new('P', path)}, {self.new('K', name)}, base, ours, theirs"
+        both = [*([] if path else _START), f"parts = run.group({asked})", *keep]
+        return [f"if {changed('theirs')}:", f" if {changed('ours')}:", *_in(both, 2), " else:", *_in(take, 2)]
+
+
+class _Attribute:
+    """A field's attribute, in the source: by name where that is an identifier that Python does not spell otherwise."""
+
+    def __init__(self, writer: _Writer, name: str) -> None:
+        self.is_plain = name.isascii() and name.isidentifier() and not keyword.iskeyword(name)
+        self.name = name if self.is_plain else writer.new("K", name)
+        self.writer = writer
+
+    def of(self, record: str) -> str:
+        return f"{record}.{self.name}" if self.is_plain else f"getattr({record}, {self.name})"
+
+    def key(self) -> str:
+        return self.writer.new("K", self.name) if self.is_plain else self.name
+
+
+class _Setter:
+    """How a merged record is made: a copy of ours with other values; or, where its class has a say in that, anew."""
+
+    def __init__(self, writer: _Writer, copies: bool, frozen: bool, cls: str) -> None:
+        self.writer, self.copies, self.frozen, self.cls = writer, copies, frozen, cls
+        self.made = "made" if copies else "new"
+
+    def set(self, at: _Attribute, key: str, value: str) -> list[str]:
+        if not self.copies:
+            return ["if new is None: new = {}", f"new[{self.writer.new('K', key)}] = {value}"]
+        start = "if made is None: made = ours.__copy__()"
+        if self.frozen:
+            return [start, f"put(made, {at.key()}, {value})"]
+        return [start, f"{at.of('made')} = {value}" if at.is_plain else f"setattr(made, {at.name}, {value})"]
+
+    def end(self) -> list[str]:
+        if self.copies:
+            return ["value = ours if made is None else made"]
+        return [f"value = ours if new is None else rebuilt({self.cls}, ours, theirs, new)"]
+
+
+def _in(lines: Iterable[str], by: int = 1) -> list[str]:
+    return [" " * by + line for line in lines]
+
+
+def _changed(kind: Kind, p: str, q: str) -> str:
+    """The comparison of two values; where these are given a name in it, only the first time."""
+    template = _CHANGED[kind]
+    for mark, given in (("{p}", p), ("{q}", q)):
+        name = given[1:].partition(" := ")[0] if " := " in given else given
+        template = template.replace(mark, given, 1).replace(mark, name)
+    return template
+
+
+def _is_copied(kind: Any) -> bool:
+    """Whether a copy with some attributes set anew is what the class itself would have made."""
+    cls = origin(kind)
+    if not issubclass(cls, msgspec.Struct) or hasattr(cls, "__post_init__"):
+        return False
+    config = cls.__struct_config__
+    ways = ("__init__", "__new__", "__copy__", "__setattr__", "__getattribute__")
+    unset = [f for f in msgspec.structs.fields(cls) if msgspec.UnsetType in members_of(f.type)]
+    return (
+        not (config.dict or config.cache_hash)
+        and all(getattr(cls, way) is getattr(msgspec.Struct, way) for way in ways)
+        and all(f.default is UNSET for f in unset)
+    )
+
+
+def _first_to_decide(rule: Rule, declared: Any) -> Part | None:
+    """The part that is asked first about a value that is neither container nor record: what opens those is none."""
+    scalar = all(
+        origin(one) in _EXACT or origin(one) in (float, dt.datetime, dt.time) or _literals(one)
+        or (isinstance(origin(one), type) and issubclass(origin(one), Enum))
+        for one in members_of(declared)
+    )  # fmt: skip
+    if not scalar or rule.is_group:
+        return None
+    for part in rule.strategy.parts:
+        if part.decide is not None:
+            return part
+        if "text" in part.opens and any(origin(one) is str or _literals(one) for one in members_of(declared)):
+            return None
+    return None
+
+
+def _plain_types(declared: Any) -> set[type]:
+    """The classes whose instances a field takes, whatever they are; none where its type says more."""
+    if marks_in(declared, msgspec.Meta):
+        return set()
+    return {origin(one) for one in members_of(declared)} & _PLAIN
+
+
+def document(
+    rule: Rule, merged: type, walked: Callable[..., Any], question: Callable[..., Question], named: Callable[..., Any]
+) -> Callable[..., Any]:
+    """The merge of plain dictionaries, as a function like that of ``compiled``: by one loop, since nobody says what
+    fields they have. ``rule`` is that of dictionaries.
+    """
+
+    def merge(base: Any, ours: Any, theirs: Any, names: Any = NAMES, at: Any = None) -> Any:
+        if not (type(base) is dict and type(ours) is dict and type(theirs) is dict):
+            return walked(base, ours, theirs, names, at)
+        if names is not NAMES:
+            names = named(names)
+        run = Run(question, base, ours, theirs, names, at, times=_moments(at, names))
+        try:
+            value = run.maps(rule, (), base, ours, theirs)
+        except Exception:
+            return walked(base, ours, theirs, names, at)
+        conflicts = () if run.walk is None else tuple(run.walk.conflicts)
+        return merged(value, conflicts, question, base, ours, theirs, names, at)
+
+    return merge
