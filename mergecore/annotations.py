@@ -8,6 +8,7 @@ from __future__ import annotations
 import collections.abc
 import types
 import typing
+from functools import lru_cache
 from typing import Annotated, Any, TypeVar, get_args, get_origin
 
 from .paths import Step
@@ -72,11 +73,16 @@ def member_for(kind: Any, cls: type) -> Any:
 
 def declared_at(kind: Any, step: Step) -> Any:
     """The type of a named field, or of a fixed tuple's place; ``None`` where ``step`` is not declared."""
-    fields = fields_of(kind)
-    if fields is not None:
-        return next((field.type for field in fields if field.key == step), None)
+    if fields_of(kind) is not None:
+        return _types_of(kind).get(step)
     args = fixed_tuple(kind)
     return args[step] if args and isinstance(step, int) and 0 <= step < len(args) else None
+
+
+@lru_cache(maxsize=1024)
+def _types_of(kind: Any) -> dict[Step, Any]:
+    """The types of the fields of a record class, by their keys."""
+    return {field.key: field.type for field in fields_of(kind) or ()}
 
 
 def steps_of(kind: Any) -> set[Step]:

@@ -19,7 +19,7 @@ from .paths import ByPath, Path, format_path
 from .policy import Rule
 from .reading import Reading, live_deletes
 from .records import fields_of
-from .strategies import Candidate
+from .strategies import Candidate, Conflict
 from .values import UNSET, check_value, equal, same
 from .view import Lost, name_of, view
 from .wire import PRESENT, plain
@@ -34,7 +34,7 @@ def edited(reading: Reading, given: Mapping[Path, Any]) -> dict[Path, Leaf]:
     """
     own = own_leaves(reading)
     made: dict[Path, tuple[Leaf, Any]] = {}
-    asked: list[tuple[Path, Path, Any]] = []
+    asked: dict[Path, list[tuple[Path, Path]]] = {}
     changed: dict[Path, Leaf] = {}
     for path, value in given.items():
         check_value(value, "the new value", at=path)
@@ -53,10 +53,12 @@ def edited(reading: Reading, given: Mapping[Path, Any]) -> dict[Path, Leaf]:
             continue
         held = made[at][1] if at in made else leaf.value
         made[at] = leaf, _put_in(held, rest, plain(value, path), leaf.rule, at)
-        asked.append((at, rest, value))
+        asked.setdefault(at, [])
+        if value is not UNSET:
+            asked[at].append((at, rest))
     for at, (leaf, value) in made.items():
         value = taken(value, leaf.rule, at)
-        _check_taken(leaf.rule, value, [(at, rest) for p, rest, x in asked if p == at and x is not UNSET])
+        _check_taken(leaf.rule, value, asked[at])
         state = reading.fields.get(at)
         alone = not isinstance(state, History) or len(state.heads) == 1
         if not (alone and same(value, leaf.value)) and not (value is UNSET and state is None):
@@ -182,8 +184,12 @@ def answered(reading: Reading, answers: ByPath[Any]) -> tuple[dict[Path, Leaf], 
                 raise AnswerError("UNSET is no record: give one that the model takes")
             deleted = False if contested else None
             _answer_all(reading, (), leaves_of_record(reading, answer), changes)
+    open_below: dict[Path, list[Conflict]] = {}
+    for conflict in reading.conflicts:
+        for n in range(len(conflict.path) + 1):
+            open_below.setdefault(conflict.path[:n], []).append(conflict)
     for at, found in by_field.items():
-        changes[at] = own[at]._replace(value=_settled(reading, at, own[at], found))
+        changes[at] = own[at]._replace(value=_settled(reading, at, own[at], found, open_below.get(at, ())))
     return changes, deleted
 
 
@@ -222,9 +228,8 @@ def _answer_all(reading: Reading, at: Path, leaves: Mapping[Path, Leaf], changes
             changes.setdefault(path, leaf)
 
 
-def _settled(reading: Reading, path: Path, leaf: Leaf, answers: Mapping[Path, Any]) -> Any:
-    """What a field holds with the answers put in at their paths."""
-    asked = [c for c in reading.conflicts if c.path[: len(path)] == path]
+def _settled(reading: Reading, path: Path, leaf: Leaf, answers: Mapping[Path, Any], asked: Sequence[Conflict]) -> Any:
+    """What a field, of which this is ``asked``, holds with the answers put in at their paths."""
     if missing := [c for c in asked if not any(c.path[: len(at)] == at for at in answers)]:
         listed = ", ".join(format_path(c.path) for c in missing)
         raise AnswerError(f"is settled as a whole; still unanswered: {listed}", path)

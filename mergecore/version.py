@@ -248,9 +248,13 @@ class Version(Generic[T]):
                     _entry(found, write.commit).append(path)
             else:
                 bare += [(stamp, path) for stamp in state.stamps()]
+        by_stamp: dict[Timestamp, list[list[Path]]] = {}
+        for commit, paths in found.values():
+            by_stamp.setdefault(commit.stamp, []).append(paths)
         for stamp, path in bare:
-            known = [paths for commit, paths in found.values() if commit.stamp == stamp]
-            for paths in known or [_entry(found, Commit(stamp, _EMPTY))]:
+            if stamp not in by_stamp:
+                by_stamp[stamp] = [_entry(found, Commit(stamp, _EMPTY))]
+            for paths in by_stamp[stamp]:
                 paths.append(path)
         made = [msgspec.structs.replace(c, paths=tuple(dict.fromkeys(paths))) for c, paths in found.values()]
         return tuple(sorted(made, key=lambda commit: (commit.stamp, sorted(commit.seen.values()))))
