@@ -7,68 +7,159 @@ that are printed; what is checked is the median of the seeds' ratios.
 from __future__ import annotations
 
 import argparse
-import os
-import platform
 import random
 import sys
 from collections.abc import Callable, Mapping, Sequence
-from importlib.metadata import version
+from dataclasses import replace
+from pathlib import Path
 from types import ModuleType
+from typing import Any
 
-from . import convergence, sequences, sync, text
+from rich.progress import BarColumn, Progress, TextColumn
+
+from . import convergence, growth, nested, records, results, sequences, startup, sync, text
+from .compare import changes, improvements, regressions
 from .peers import load
-from .report import exit_code
+from .report import MERGECORE, Measured, exit_code
+from .results import Found
 from .running import Run
 
 GROUPS: dict[str, Callable[[Run], None]] = {
+    "records": records.measure,
+    "nested": nested.measure,
     "sequences": sequences.measure,
     "text": text.measure,
+    "growth": growth.measure,
+    "startup": startup.measure,
     "convergence": convergence.measure,
     "sync": sync.measure,
 }
-ALONE = {"convergence", "sync"}
+ALONE = {"growth", "startup", "convergence", "sync"}
 """Groups in which none of the peers that are loaded is measured."""
+
+SEEDS, QUICK_SEEDS = 5, 2
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     asked = _arguments(arguments)
     peers, missing = load() if set(asked.only) - ALONE else ({}, [])
+    peers, missing = _chosen(peers, missing, asked.peers)
     first = random.SystemRandom().randrange(10**9) if asked.seed is None else asked.seed
-    run = Run(peers, range(first, first + (1 if asked.smoke else max(1, asked.seeds))), asked.smoke)
-    run.say("; ".join(filter(None, (f"Python {platform.python_version()}, {os.cpu_count()} cores", _versions(peers)))))
-    run.say(f"seeds {run.seeds[0]} to {run.seeds[-1]}: --seed {first} repeats this run")
-    for sentence in missing:
-        run.say(sentence)
-    run.failed.extend(missing)
-    for group in asked.only:
-        run.say(f"\n=== {group}")
-        GROUPS[group](run)
-    run.say()
+    count = 1 if asked.smoke else asked.seeds or (QUICK_SEEDS if asked.quick else SEEDS)
+    known = {**results.about(peers), "seed": first}
+    progress = Progress(TextColumn("{task.description}"), BarColumn(), transient=True, auto_refresh=False)
+    progress.disable = not progress.console.is_terminal
+    with progress:
+        task = progress.add_task("", total=len(asked.only))
+        run = Run(peers, range(first, first + count), asked.smoke, asked.quick, progress=progress)
+        seeds = f"seeds {first} to {first + count - 1}: --seed {first} repeats this run"
+        for line in (*results.headline(known), seeds, *missing):
+            run.say(line)
+        run.failed.extend(missing)
+        for group in asked.only:
+            run.say(f"\n=== {group}")
+            GROUPS[group](replace(run, group=group))
+            progress.advance(task)
+        run.say()
+        if asked.compare:
+            _compare(run, known, asked.compare)
     if run.smoke:
         run.say("A smoke run: results are verified, times mean nothing.")
     run.say("\n".join(run.failed) or "Nothing missed, nothing wrong.")
+    _keep(run, known, asked)
     return exit_code(run.failed, asked.check)
 
 
 def _arguments(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__.partition("\n")[0])
     parser.add_argument("--only", type=_groups, default=list(GROUPS), help=f"some of {','.join(GROUPS)}")
+    parser.add_argument("--peers", type=_names, metavar="NAMES", help="beside mergecore, only these contenders")
     parser.add_argument("--check", action="store_true", help="exit 1 if a target is missed or a result is wrong")
-    parser.add_argument("--seeds", type=int, default=5, metavar="N", help="how many inputs of each case (5)")
+    parser.add_argument("--seeds", type=_count, metavar="N", help=f"how many inputs of each case ({SEEDS})")
     parser.add_argument("--seed", type=int, metavar="S", help="the first seed, to repeat a run")
+    parser.add_argument("--quick", action="store_true", help=f"rough figures: {QUICK_SEEDS} seeds, fewer rounds")
     parser.add_argument("--smoke", action="store_true", help="tiny inputs, one seed, a few seconds in all")
-    return parser.parse_args(arguments)
+    parser.add_argument("--json", type=_file, metavar="FILE", help="write what was measured, as pyperf has it")
+    parser.add_argument(
+        "--compare", type=_found, metavar="OLD", help="what is slower than in a file of --json, seeds and all"
+    )
+    parser.add_argument("--markdown", type=_file, metavar="FILE", help="write the tables as Markdown")
+    parser.add_argument("--charts", type=Path, metavar="FOLDER", help="draw what was measured, as SVG")
+    asked = parser.parse_args(arguments)
+    if asked.compare:
+        if asked.seed is not None:
+            parser.error("--compare repeats the seeds of OLD: --seed says others")
+        asked.seed = asked.compare.about["seed"]
+    return asked
 
 
 def _groups(text: str) -> list[str]:
-    names = text.split(",")
+    names = _names(text)
     if unknown := [name for name in names if name not in GROUPS]:
         raise argparse.ArgumentTypeError(f"there is no group {unknown[0]!r}: the groups are {', '.join(GROUPS)}")
     return names
 
 
-def _versions(peers: Mapping[str, ModuleType]) -> str:
-    return ", ".join(f"{package} {version(package)}" for package in sorted({p.PACKAGE for p in peers.values()} - {""}))
+def _names(text: str) -> list[str]:
+    return text.split(",")
+
+
+def _count(text: str) -> int:
+    return max(1, int(text))
+
+
+def _file(text: str) -> Path:
+    """Refused before the run, and not after it."""
+    if not Path(text).absolute().parent.is_dir():
+        raise argparse.ArgumentTypeError(f"{text}: there is no such folder")
+    return Path(text)
+
+
+def _found(text: str) -> Found:
+    try:
+        return results.read(Path(text))
+    except (OSError, ValueError) as error:
+        raise argparse.ArgumentTypeError(str(error)) from None
+
+
+def _chosen(
+    peers: dict[str, ModuleType], missing: list[str], names: list[str] | None
+) -> tuple[dict[str, ModuleType], list[str]]:
+    """The peers that are asked for, by name, first word of it, or package; and who of them is missing."""
+    if names is None or not peers:
+        return peers, missing
+    called = {name: {name, name.partition(" ")[0], peer.PACKAGE} for name, peer in peers.items()}
+    chosen = {name: peers[name] for name in peers if name == MERGECORE or called[name] & set(names)}
+    absent = {sentence.partition(" ")[0]: sentence for sentence in missing}
+    if unknown := set(names) - set().union(*called.values(), absent):
+        raise SystemExit(f"there is no contender {min(unknown)!r}: they are {', '.join(peers)}")
+    return chosen, [absent[name] for name in names if name in absent]
+
+
+def _compare(run: Run, known: Mapping[str, Any], old: Found) -> None:
+    """Says what changed since, and adds what became slower to what failed."""
+    of = {name: f"version of {peer.PACKAGE}" for name, peer in run.peers.items()}
+    moved = [name for name, version in of.items() if old.about.get(version) != known.get(version)]
+    found = changes(old.measured, [one for one in run.said if isinstance(one, Measured)], moved)
+    slower, faster = regressions(found), improvements(found)
+    run.say(f"Compared with {'; '.join(results.headline(old.about))}")
+    run.say(f"{len(found)} rows of mergecore's: {len(slower)} slower, {len(faster)} faster, the others within noise")
+    for line in faster:
+        run.say(f"  {line}")
+    run.failed.extend(slower)
+
+
+def _keep(run: Run, known: Mapping[str, Any], asked: argparse.Namespace) -> None:
+    """Writes the files that were asked for."""
+    if asked.json and not results.write(asked.json, known, run.said):
+        print("Nothing of what was measured goes into JSON.")
+    if asked.markdown:
+        asked.markdown.write_text(results.markdown(run.said), encoding="utf-8")
+    if asked.charts:
+        from . import charts  # matplotlib takes a second
+
+        for file in charts.draw(run.said, asked.charts):
+            print(file)
 
 
 if __name__ == "__main__":

@@ -251,7 +251,8 @@ class Cell(NamedTuple):
 
 def measure(run: Run) -> None:
     first = run.seeds[0]
-    seeds = range(first, first + (2 if run.smoke else RUNS_A_SEED * len(run.seeds)))
+    runs = 2 if run.smoke else RUNS_A_SEED * len(run.seeds) // (5 if run.quick else 1)
+    seeds = range(first, first + runs)
     run.say(f"{STEPS} operations on one field; {len(seeds)} runs a cell, with the seeds {seeds[0]} to {seeds[-1]}")
     run.say("cell: runs that came to exactly the right end, % / runs in which an old base was met, %")
     run.say()

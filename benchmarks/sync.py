@@ -12,18 +12,17 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import ExitStack
 from functools import partial
 from importlib import import_module
-from math import log
 from pathlib import Path
 from statistics import median
 from typing import Any, NamedTuple
 
 from .live import Live, LiveError
 from .peers import pouchdb
-from .report import MERGECORE, over, ratio
+from .report import MERGECORE, over, ratio, slope
 from .running import Run
 from .todos import Changes, draw_changes, draw_todos, write_lines, wrong
 
-__all__ = ["Taken", "judge_idle", "judge_pull", "measure", "missing", "slope"]
+__all__ = ["Taken", "judge_idle", "judge_pull", "measure", "missing"]
 
 FLOOR, LEAST, IN_PROCESS = "the floor", "read, shown and written alone", f"{MERGECORE}, in process"
 AT_MOST = 3.0
@@ -45,6 +44,7 @@ class Sizes(NamedTuple):
 
 
 FULL = Sizes((10_000, 30_000, 100_000), (1_000, 3_000, 10_000), 2_000, (100, 1_000), (100, 300, 1_000))
+QUICK = Sizes((1_000, 3_000, 10_000), (100, 300, 1_000), 500, (30, 100), (30, 100))
 SMOKE = Sizes((50, 150), (10, 30), 40, (10, 20), (10, 20))
 
 
@@ -112,7 +112,7 @@ def measure(run: Run) -> None:
 
 
 def _sizes(run: Run) -> Sizes:
-    return SMOKE if run.smoke else FULL
+    return SMOKE if run.smoke else QUICK if run.quick else FULL
 
 
 def _rounds(run: Run) -> int:
@@ -140,7 +140,7 @@ def _pulls(run: Run, contenders: Sequence[Contender]) -> None:
                 run.say(_pull_line(name, middle, size, median(_ratios(times, taken[FLOOR]))))
                 growth.setdefault(name, []).append((size, middle))
             if size == sizes[-1]:
-                target = None if run.smoke else AT_MOST
+                target = AT_MOST if size == FULL.pulled[-1] else None
                 run.failed.extend(judge_pull(f"first pull of {size:,}", taken, target))
                 _against(run, taken)
                 _grown(run, growth)
@@ -319,13 +319,6 @@ def _events(run: Run, contender: Contender) -> None:
 
 
 # ------------------------------------------------------------------------------------------ figures
-
-
-def slope(points: Sequence[tuple[float, float]]) -> float:
-    """Of the line nearest to the points, both axes logarithmic: 1 is linear growth, 0 none."""
-    xs, ys = [log(x) for x, _ in points], [log(max(y, 1e-9)) for _, y in points]
-    x, y = sum(xs) / len(xs), sum(ys) / len(ys)
-    return sum((a - x) * (b - y) for a, b in zip(xs, ys)) / sum((a - x) ** 2 for a in xs)
 
 
 def judge_pull(case: str, taken: Mapping[str, Sequence[Taken]], at_most: float | None) -> list[str]:

@@ -6,21 +6,40 @@ import json
 import random
 import subprocess
 import sys
-from collections.abc import Callable
+import xml.etree.ElementTree as ET
+from collections.abc import Callable, Sequence
 from importlib import import_module
+from inspect import getattr_static, isclass, isfunction
 from pathlib import Path
+from types import FunctionType
 from typing import Any
 
 import pytest
 from conftest import Tally
 
+import mergecore
 from benchmarks.cases import few_edits, many_edits
+from benchmarks.compare import changes, improvements, regressions
 from benchmarks.convergence import DEPTHS, ROWS, Cell, End, judge_cell, play
+from benchmarks.growth import CONSTANT, ENTRIES, LINEAR, REASONS, curve_of, judge_curve
 from benchmarks.peers import Contender, Outcome, for_lists, load
-from benchmarks.report import Timed, exit_code, failures, judge, rows
+from benchmarks.report import (
+    Measured,
+    Target,
+    Targets,
+    Timed,
+    duration,
+    exit_code,
+    failures,
+    judge,
+    plain,
+    ratio,
+    slope,
+)
 from benchmarks.running import Run
 from benchmarks.sequences import judge_world
-from benchmarks.sync import Taken, judge_idle, judge_pull, missing, slope
+from benchmarks.startup import judge_loaded
+from benchmarks.sync import Taken, judge_idle, judge_pull, missing
 from benchmarks.text import Pace, judge_corpus
 from benchmarks.todos import draw_changes, draw_todos, write_lines, wrong
 from benchmarks.worlds import World
@@ -39,7 +58,8 @@ def test_a_smoke_run_verifies_every_group() -> None:
     command = [sys.executable, "-m", "benchmarks", "--smoke", "--check"]
     run = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
     assert run.returncode == 0, run.stdout + run.stderr
-    assert all(f"=== {group}\n" in run.stdout for group in ("sequences", "text", "convergence", "sync"))
+    groups = ("records", "nested", "sequences", "text", "growth", "startup", "convergence", "sync")
+    assert all(f"=== {group}\n" in run.stdout for group in groups)
 
 
 def contender(name: str, merge: Callable[[Any, Any, Any], Any]) -> Contender:
@@ -56,7 +76,7 @@ def test_a_wrong_result_is_shown_as_wrong_and_not_timed(capsys: pytest.CaptureFi
     others = [contender("ours", lambda base, ours, theirs: ours), contender("broken", broken)]
     run = Run(PEERS, [1], smoke=True)
     run.case("a case", lambda rng: few_edits("strings", 50, 3, rng), [mergecore, *others], {})
-    title, right, *wrong = capsys.readouterr().out.splitlines()
+    title, _, right, *wrong = capsys.readouterr().out.splitlines()
     assert title == "a case" and right.split()[0] == "mergecore" and "wrong" not in right
     assert [line.split()[:2] for line in wrong] == [["ours", "wrong"], ["broken", "wrong"]]
     assert "ValueError: not today" in wrong[1]
@@ -72,21 +92,127 @@ def test_a_wrong_result_of_mergecore_fails() -> None:
     assert exit_code(run.failed, check=True) == 1
 
 
+def timed(contender: str, *seconds: float, wrong: str = "") -> Timed:
+    """One round for each seed."""
+    return Timed(contender, tuple((each,) for each in seconds), wrong)
+
+
 def test_a_missed_ratio_is_exit_1_under_check_only() -> None:
     """The median over the seeds counts: here 0.3, where 1/5 was the target."""
-    measured = [Timed("mergecore", (0.1, 0.3, 0.9)), Timed("merge3", (1.0, 1.0, 1.0)), Timed("similar", (2.0,) * 3)]
+    measured = [timed("mergecore", 0.1, 0.3, 0.9), timed("merge3", 1.0, 1.0, 1.0), timed("similar", 2.0, 2.0, 2.0)]
     verdicts = judge(measured, {"merge3": 1 / 5, "similar": 1 / 5})
-    assert [verdict.word for verdict in verdicts] == ["", "missed", "ok"]
-    failed = failures("a case", verdicts)
+    assert [(verdict.against, verdict.word) for verdict in verdicts] == [("merge3", "missed"), ("similar", "ok")]
+    failed = failures("a case", measured, verdicts)
     assert failed == ["a case: 1/3.33 of the time of merge3, the target is 1/5"]
     assert (exit_code(failed, check=True), exit_code(failed, check=False), exit_code([], check=True)) == (1, 0, 0)
-    assert [line.split()[-1] for line in rows(verdicts)] == ["300.000", "missed", "ok"]
+    _, ours, *others = plain(Measured("a group", "a case", measured, verdicts, "mergecore"))
+    assert ours.split()[:4] == ["mergecore", "300", "ms", "0.0%"]
+    assert ours.endswith("1/3.33 of merge3, at most 1/5: missed; 1/6.67 of similar, at most 1/5: ok")
+    assert [line.split()[:5] for line in others] == [
+        ["merge3", "1", "s", "0.0%", "3.33"], ["similar", "2", "s", "0.0%", "6.67"],
+    ]  # fmt: skip
+
+
+def test_the_rounds_of_a_seed_count_by_their_median() -> None:
+    """Not by their mean: 0.3, where one round was disturbed."""
+    measured = [Timed("mergecore", ((0.3, 0.1, 9.0), (0.3, 0.3))), Timed("merge3", ((1.0, 1.0, 1.0), (1.0, 1.0)))]
+    (verdict,) = judge(measured, {"merge3": 0.3})
+    assert (verdict.ratios, verdict.word) == ((0.3, 0.3), "ok")
+
+
+def test_a_target_allows_so_many_times_and_so_many_seconds_more() -> None:
+    """2 D + 0.5 s: met by 2.5 s where D is 1 s, and not by 2.6 s; what is aimed at is not checked."""
+    for seconds, word in ((2.5, "ok"), (2.6, "missed")):
+        measured = [timed("mergecore", seconds), timed("decode", 1.0)]
+        (verdict,) = judge(measured, {"decode": Target(2.0, 0.5, aim=1.0)})
+        assert verdict.word == word
+    assert failures("a case", measured, [verdict]) == ["a case: 2.1 of the time of decode and 500 ms, the target is 2"]
+    (_, ours, _) = plain(Measured("a group", "a case", measured, [verdict], "decode"))
+    assert ours.endswith("2.1 of decode + 500 ms, at most 2, aim 1: missed")
+
+
+def test_rows_of_mergecore_have_targets_of_their_own() -> None:
+    """One beside a contender's name is every row's; nobody who was not measured is judged."""
+    measured = [
+        timed("mergecore merge()", 3.0),
+        timed("mergecore bound", 2.0),
+        timed("decode", 1.0),
+        timed("loop", 9.0),
+    ]
+    targets: Targets = {
+        ("mergecore merge()", "decode"): 2.5,
+        ("mergecore bound", "decode"): 2.1,
+        "loop": 1 / 3,
+        "absent": 0.1,
+    }
+    found = [(verdict.row, verdict.against, verdict.word) for verdict in judge(measured, targets)]
+    assert found == [
+        ("mergecore merge()", "decode", "missed"), ("mergecore merge()", "loop", "ok"),
+        ("mergecore bound", "decode", "ok"), ("mergecore bound", "loop", "ok"),
+    ]  # fmt: skip
+    assert failures("a case", measured, judge(measured, targets)) == [
+        "a case, mergecore merge(): 3 of the time of decode, the target is 2.5"
+    ]
 
 
 def test_a_target_beside_a_wrong_result_is_not_met() -> None:
     """What cannot be compared was not shown to be faster."""
-    verdicts = judge([Timed("mergecore", (0.1,)), Timed("merge3", wrong="lost an element")], {"merge3": 1.0})
-    assert failures("a case", verdicts) == ["a case: merge3 is wrong: lost an element"]
+    measured = [timed("mergecore", 0.1), timed("merge3", wrong="lost an element")]
+    verdicts = judge(measured, {"merge3": 1.0})
+    assert failures("a case", measured, verdicts) == ["a case: merge3 is wrong: lost an element"]
+
+
+def test_every_call_gets_inputs_that_no_other_has_seen_and_all_of_its_own() -> None:
+    """As many as a contender has: none here, one, three."""
+    seen: list[tuple[object, ...]] = []
+
+    def call(*arguments: object) -> None:
+        seen.append(arguments)
+
+    def taking(count: int) -> Contender:
+        return Contender(str(count), call, lambda value, check: "", inputs=lambda case: tuple(map(list, [()] * count)))
+
+    case = few_edits("ints", 50, 3, random.Random(1))
+    rounds = Run(PEERS, [1], smoke=True).rounds(case, [taking(0), taking(1), taking(3)])
+    assert [len(rounds[name]) for name in ("0", "1", "3")] == [3, 3, 3] and min(map(min, rounds.values())) > 0
+    assert len(seen) == 15 and len({id(x) for arguments in seen for x in arguments}) == 20  # two more, to calibrate
+
+
+def test_contenders_take_turns_in_going_first() -> None:
+    """A, B, C, then B, C, A, then C, A, B; before that, each twice to see how long it takes."""
+    called: list[str] = []
+    contenders = [Contender(name, lambda *_, name=name: called.append(name), lambda value, check: "") for name in "ABC"]
+    Run(PEERS, [1], smoke=True).rounds(few_edits("ints", 50, 3, random.Random(1)), contenders)
+    assert "".join(called) == "AABBCCABCBCACAB"
+
+
+def test_contenders_may_be_made_for_what_was_drawn() -> None:
+    """One for information is timed on one seed; mergecore and who has a target or is the reference, on each."""
+    drawn: list[object] = []
+
+    def contenders(case: object) -> Sequence[Contender]:
+        drawn.append(case)
+        return [Contender(name, lambda *_: None, lambda *_: "") for name in ("mergecore", "decode", "loop", "other")]
+
+    run = Run(PEERS, [1, 2], smoke=True)
+    found = run.timed("a case", lambda rng: few_edits("ints", 50, 3, rng), contenders, {"decode": 1.0}, "loop")
+    assert [(one.contender, len(one.seconds)) for one in found] == [
+        ("mergecore", 2), ("decode", 2), ("loop", 2), ("other", 1),
+    ]  # fmt: skip
+    assert len(drawn) == len({id(case) for case in drawn}) == 2
+
+
+def test_figures_have_three_digits_and_the_unit_that_fits() -> None:
+    """Small ratios as fractions, times in seconds down to nanoseconds."""
+    assert [ratio(x) for x in (1 / 120, 0.25, 0.5, 2.345, 123.4, 4321.0)] == [
+        "1/120",
+        "1/4",
+        "0.5",
+        "2.35",
+        "123",
+        "4,321",
+    ]
+    assert [duration(x) for x in (12.3, 0.0123, 1.23e-5, 2.5e-8)] == ["12.3 s", "12.3 ms", "12.3 us", "25 ns"]
 
 
 def test_worlds_and_real_texts_have_targets_of_their_own() -> None:
@@ -164,7 +290,142 @@ def test_one_run_is_too_many_that_is_wrong_without_a_word_or_disagrees() -> None
     ]
 
 
-# ------------------------------------------------------------------------------------------ sync
+# ------------------------------------------------------------------------------------------ beside an older run
+
+
+def run_of(ours: Sequence[float], *others: tuple[str, Sequence[float]], title: str = "a case") -> Measured:
+    """Of one seed, so many rounds."""
+    rows = [("mergecore", ours), *others]
+    return Measured("a group", title, [Timed(name, (tuple(seconds),)) for name, seconds in rows], (), "mergecore")
+
+
+STEADY = (1.00, 1.01, 0.99, 1.02, 0.98)
+NOISY = (1.00, 1.40, 0.60, 1.20, 0.80)
+
+
+def test_what_is_slower_beyond_noise_is_a_regression() -> None:
+    """By ratio: a machine that is half as fast slows the other down, too."""
+    old = run_of(STEADY, ("merge3", STEADY))
+    half_as_fast = run_of([2 * x for x in STEADY], ("merge3", [2 * x for x in STEADY]))
+    slower = run_of([1.3 * x for x in STEADY], ("merge3", [1.0] * 5))
+    assert changes([old], [half_as_fast])[0].times == pytest.approx(1.0)
+    assert regressions(changes([old], [half_as_fast])) == []
+    (found,) = regressions(changes([old], [slower]))
+    assert found.startswith("a group: a case, mergecore: 1.300 times what it was to merge3; noise is up to 1.04")
+    assert improvements(changes([slower], [old])) and not regressions(changes([slower], [old]))
+
+
+def test_the_noisier_the_runs_the_more_is_noise() -> None:
+    """Of either run: 1.3 times is beyond 3 standard deviations of steady ones, and within those of noisy ones."""
+    still, slower = ("merge3", [1.0] * 5), [1.3 * x for x in STEADY]
+    assert regressions(changes([run_of(STEADY, still)], [run_of(slower, still)]))
+    assert not regressions(changes([run_of(NOISY, still)], [run_of(slower, still)]))
+    assert not regressions(changes([run_of(STEADY, still)], [run_of([1.3 * x for x in NOISY], still)]))
+
+
+def test_a_seed_is_compared_with_itself() -> None:
+    """However different the seeds' ratios are: here ten times."""
+
+    def two_seeds(times: float) -> Measured:
+        ours = tuple(tuple(times * scale * x for x in STEADY) for scale in (1.0, 10.0))
+        return Measured(
+            "a group", "a case", [Timed("mergecore", ours), Timed("merge3", (STEADY, STEADY))], (), "merge3"
+        )
+
+    assert not regressions(changes([two_seeds(1.0)], [two_seeds(1.0)]))
+    assert regressions(changes([two_seeds(1.0)], [two_seeds(1.1)]))
+
+
+def test_the_steadiest_contender_says_what_changed() -> None:
+    """Neither one that is noisy, nor one that is another version of itself, nor one that was not in both runs."""
+    old = run_of(STEADY, ("noisy", NOISY), ("merge3", STEADY), ("steady", [1.0] * 5))
+    new = run_of(STEADY, ("noisy", NOISY), ("merge3", STEADY), ("steady", [1.0] * 5), ("new", [1.0] * 5))
+    assert [change.against for change in changes([old], [new])] == ["merge3"]  # whose noise was ours, too
+    assert [change.against for change in changes([old], [new], moved=["merge3"])] == ["steady"]
+
+
+def test_what_cannot_be_compared_is_left_out() -> None:
+    """Another case, too few rounds for a spread, nobody to compare with."""
+    old = run_of(STEADY, ("merge3", STEADY))
+    assert changes([old], [run_of(STEADY, ("merge3", STEADY), title="another")]) == []
+    assert changes([old], [run_of([1.0], ("merge3", [1.0]))]) == changes([old], [run_of(STEADY)]) == []
+
+
+# ------------------------------------------------------------------------------------------ files
+
+
+def test_json_gives_back_what_was_measured(tmp_path: Path) -> None:
+    """Each round of each seed; of what was wrong, nothing; and of what machine and versions it is."""
+    results = pytest.importorskip("benchmarks.results")
+    cases = [
+        Measured(
+            "lists", "one", [Timed("mergecore", ((0.1, 0.2), (0.3,))), timed("bad", wrong="lost")], (), "mergecore"
+        ),
+        Measured("lists", "two", [timed("mergecore", 1e-9), timed("merge3", 2.0)], (), "mergecore"),
+    ]
+    curve = curve_of("merge, depth", [timed("16", 1.0), timed("32", 2.0)])
+    assert results.write(tmp_path / "run.json", results.about(PEERS), ["a line", *cases, curve])
+    found = results.read(tmp_path / "run.json")
+    assert [(case.group, case.title, case.timed) for case in found.measured] == [
+        ("lists", "one", cases[0].timed[:1]), ("lists", "two", cases[1].timed),
+        ("growth", "merge, depth", [timed("16", 1.0), timed("32", 2.0)]),
+    ]  # fmt: skip
+    assert {"python_version", "cpu_count", "platform", "version of mergecore", "version of msgspec"} <= {*found.about}
+    assert not {"hostname", "python_executable", "boot_time"} & {*found.about}
+    assert not results.write(tmp_path / "none.json", {}, ["a line"]) and not (tmp_path / "none.json").exists()
+    (tmp_path / "other.json").write_text("[]", encoding="utf-8")
+    with pytest.raises(ValueError, match=r"other\.json was not written by --json"):
+        results.read(tmp_path / "other.json")
+
+
+def test_markdown_has_the_tables_and_what_was_said() -> None:
+    """Lines as they were, in a block; a case as a table with as many cells in each row."""
+    results = pytest.importorskip("benchmarks.results")
+    measured = [timed("mergecore", 0.1), timed("merge3", 1.0), timed("bad", wrong="lost | found")]
+    case = Measured("lists", "a case", measured, judge(measured, {"merge3": 0.2}), "mergecore")
+    text = results.markdown(["Python 3", "", "\n=== lists", "a case", case, "", "  a line"])
+    assert (
+        text
+        == """# Benchmarks
+
+```text
+Python 3
+```
+
+## lists
+
+**a case**
+
+|  | time | ± | x mergecore | over seeds | target |
+|---|---:|---:|---:|---:|---|
+| mergecore | 100 ms | 0.0% | 1 |  | 1/10 of merge3, at most 1/5: ok |
+| merge3 | 1 s | 0.0% | 10 |  |  |
+| bad | wrong |  |  |  | lost \\| found |
+
+```text
+  a line
+```
+"""
+    )
+
+
+def test_charts_are_valid_and_show_everybody(tmp_path: Path) -> None:
+    """A file for each group; the wrong one is shown as wrong. Equal figures give equal files."""
+    charts = pytest.importorskip("benchmarks.charts")
+    measured = [timed("mergecore", 1e-5), timed("decode <D>", 1e-6), timed("bad", wrong="lost")]
+    case = Measured("lists", "a case", measured, (), "decode <D>")
+    curve = curve_of("merge, depth", [timed("16", 1.0), timed("32", 2.0)])
+    files = charts.draw(["a line", case, curve], tmp_path / "new")
+    assert [file.name for file in files] == ["lists.svg", "growth.svg"]
+    lists, growth = ("".join(ET.parse(file).getroot().itertext()) for file in files)
+    assert all(text in lists for text in ("mergecore", "decode <D>", "10 us, x 10", "1 us, x 1", "bad", "wrong"))
+    assert "lost" not in lists and "merge, depth" in growth
+    assert [file.read_bytes() for file in files] == [
+        file.read_bytes() for file in charts.draw([case, curve], tmp_path / "again")
+    ]
+
+
+# ------------------------------------------------------------------------------------------ growth and start
 
 
 def test_growth_is_the_slope_between_logarithms() -> None:
@@ -172,6 +433,51 @@ def test_growth_is_the_slope_between_logarithms() -> None:
     sizes = (10.0, 100.0, 1000.0)
     slopes = [slope([(n, 3 * n**power) for n in sizes]) for power in (0, 1, 2)]
     assert slopes == [pytest.approx(0), pytest.approx(1), pytest.approx(2)]
+
+
+def test_what_grows_faster_than_linear_needs_a_reason() -> None:
+    """By the best round of each size; a reason has a bound, too."""
+    sizes = (64, 128, 256)
+    linear, square, cube = ([Timed(str(n), ((n**power * 1e-9, 1.0),)) for n in sizes] for power in (1.0, 2.0, 3.0))
+    named, (bound, _) = next(iter(REASONS.items()))
+    assert judge_curve(curve_of("something", linear)) == []
+    assert judge_curve(curve_of("something", square)) == ["growth: something: 2 is the slope, the target is 1.1"]
+    assert judge_curve(curve_of("join, versions", square)) == []
+    assert judge_curve(curve_of(named, cube)) == [f"growth: {named}: 3 is the slope, the target is {bound:g}"]
+
+
+def test_reasons_are_of_entries_that_there_are() -> None:
+    """One that was mended or renamed leaves no excuse behind."""
+    assert REASONS.keys() <= {str(entry) for entry in ENTRIES}
+    assert all(bound > LINEAR and reason for bound, reason in REASONS.values())
+    assert len({str(entry) for entry in ENTRIES}) == len(ENTRIES)
+
+
+def test_every_public_entry_point_is_measured_by_what_it_grows_with() -> None:
+    """Each function, and each method and property of each class, but for what is named as constant."""
+    named = {entry.name.partition(" ")[0] for entry in ENTRIES} | CONSTANT
+    public = {name: getattr(mergecore, name) for name in mergecore.__all__}
+    functions = {name for name, one in public.items() if isfunction(one)}
+    methods = {
+        f"{name}.{method}"
+        for name, kind in public.items()
+        if isclass(kind)
+        for method in vars(kind)
+        if not method.startswith("_")
+        and isinstance(getattr_static(kind, method), (FunctionType, property, classmethod, staticmethod))
+    }
+    assert functions | methods <= named
+
+
+def test_an_import_loads_nothing_strange() -> None:
+    """What msgspec loads, too, is not ours."""
+    before = {"sys", "msgspec", "msgspec._core", "typing_extensions"}
+    ours = before | {"json", "json.decoder", "mergecore", "mergecore.clock"}
+    assert judge_loaded(before, ours) == []
+    assert judge_loaded(before, ours | {"deepdiff.diff", "attr"}) == ["import mergecore loads attr, deepdiff"]
+
+
+# ------------------------------------------------------------------------------------------ sync
 
 
 def test_a_pull_is_judged_by_the_median_of_its_ratios_to_the_floor() -> None:

@@ -1,19 +1,21 @@
-"""mergecore, by its public ``merge``: the whole call, with the library's own policy for lists.
+"""mergecore, by its public ``merge``: the whole call, with the library's own policy for lists and for records.
 
-For texts the policy is made once, as a program would do it.
+For texts the policy is made once, as a program would do it. What both sides changed of a record the times settle.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, TypeVar
 
 from mergecore import Merged, Policy, merge, text
 
-from . import Outcome, Unit
+from . import AT, Outcome, Unit
 
 NAME = "mergecore"
 PACKAGE = "mergecore"
+
+T = TypeVar("T")
 
 merge_list = merge
 
@@ -21,6 +23,10 @@ merge_list = merge
 def merge_text(unit: Unit) -> Callable[[str, str, str], Merged[str]]:
     policy = Policy(default=text(unit))
     return lambda base, ours, theirs: merge(base, ours, theirs, policy=policy)
+
+
+def merge_at(base: T, ours: T, theirs: T) -> Merged[T]:
+    return merge(base, ours, theirs, at=AT)
 
 
 def outcome(merged: Merged[Any]) -> Outcome:

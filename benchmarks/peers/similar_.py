@@ -1,9 +1,9 @@
 """similar-rs, diffs in Rust behind difflib's interface, with its default algorithm (Myers).
 
-It only compares two sequences: it is timed on two diffs, base to ours and base to theirs, the part of a merge that it
-could do. Strings only. Its diffs of long and much edited lists are not always minimal: a few equal elements may stay
-unmatched. It reads each string anew, where Python keeps a string's hash; every call here gets strings that were just
-decoded, so that nobody gains by that.
+It only compares two sequences, and knows no records: it is timed on two diffs, base to ours and base to theirs, the
+part of a merge that it could do. Strings only. Its diffs of long and much edited lists are not always minimal: a few
+equal elements may stay unmatched. It reads each string anew, where Python keeps a string's hash; every call here gets
+strings that were just decoded, so that nobody gains by that.
 """
 
 from __future__ import annotations
