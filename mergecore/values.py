@@ -215,6 +215,8 @@ def same(a: Any, b: Any) -> bool:
         return False
     if kind in _ATOMS:
         return bool(a == b)
+    if kind is float:
+        return repr(a) == repr(b) if not a or a != a else bool(a == b)  # zero has two spellings
     if kind is dict or kind is list:
         if len(a) != len(b):
             return False
