@@ -20,6 +20,7 @@ import os
 import sys
 import typing
 import uuid
+import weakref
 from collections.abc import Callable, Iterable
 from decimal import Decimal
 from enum import Enum
@@ -330,6 +331,7 @@ class _Writer:
         made: Any = self.names["merge"]
         made.source = source
         linecache.cache[file] = len(source), None, source.splitlines(keepends=True), file  # for tracebacks
+        weakref.finalize(made, linecache.cache.pop, file, None)
         if os.environ.get("MERGECORE_DEBUG"):
             print(f"# {self.rule.type}\n{source}", file=sys.stderr)
         return made  # type: ignore[no-any-return]

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import copy
 import datetime as dt
+import gc
 import linecache
 import uuid
+import weakref
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -42,7 +44,7 @@ from mergecore import (
 )
 from mergecore.plan import kind_of_type
 from mergecore.testing import PLAN_MUTANTS, Case, check, mutated
-from mergecore.threeway import walked
+from mergecore.threeway import forget, walked
 
 # ---------------------------------------------------------------------------------------------------- drawn models
 
@@ -490,3 +492,15 @@ def test_an_integer_in_a_field_of_floats_is_another_spelling() -> None:
             walked(Place(at=base), Place(at=ours), Place(at=theirs), None, None, ("ours", "theirs"), None).unwrap().at
         )
         assert (type(value), value) == (type(told), told) == (type(merged), merged)
+
+
+def test_what_is_compiled_goes_when_nobody_has_it() -> None:
+    """Models that are made at run time do not fill the memory: neither the code stays, nor its lines."""
+    model = msgspec.defstruct("Gone", [("title", str)])
+    merger: Any = Policy().bind(model)
+    file, gone = merger.__code__.co_filename, weakref.ref(merger)
+    assert linecache.getlines(file)
+    del merger, model
+    forget()
+    gc.collect()
+    assert gone() is None and file not in linecache.cache
