@@ -138,22 +138,24 @@ def _compares(cls: type) -> bool:
 class Run:
     """One merge, as far as the generated function cannot do it alone: the walk, where a field needs it."""
 
-    __slots__ = ("asked", "question", "times", "walk")
+    __slots__ = ("asked", "rule", "times", "walk")
 
-    def __init__(self, question: Callable[..., Question], *asked: Any, times: Any = (None, None)) -> None:
-        self.question, self.asked, self.times = question, asked, times
+    def __init__(self, rule: Rule, *asked: Any, times: Any = (None, None)) -> None:
+        self.rule, self.asked, self.times = rule, asked, times
         self.walk: Walk | None = None
 
     def _walk(self) -> Walk:
+        """The walk, of sides of which nothing was looked at: what it is asked about is checked place by place."""
         if self.walk is None:
-            self.walk = Walk(self.question(*self.asked), {}, None)
+            *sides, names, at = self.asked
+            self.walk = Walk(Question(Sides(*sides), self.rule, names, times_of(at, names), {}), {}, None)
         return self.walk
 
     def _check(self, path: Path, sides: Sides) -> None:
         """Raises ``InvalidInput`` for what a walk cannot go over."""
         asked = self._walk().asked
         for value, what in zip(sides, ("base", *asked.names)):
-            check_value(value, what, asked.kinds, path)
+            check_value(value, what, asked.kinds, path, MAX_DEPTH - len(path))
 
     def node(self, rule: Rule, path: Path, base: Any, ours: Any, theirs: Any, said: Any = UNSET) -> Any:
         """The value of one place, by the walk. ``said``: what the first part, a user's function, has said already."""
@@ -290,7 +292,7 @@ def compiled(
     return _Writer(rule, merged, walked, question, named).function()
 
 
-_START = ["run = run or Run(question, base, ours, theirs, names, at)"]
+_START = ["run = run or Run(rule, base, ours, theirs, names, at)"]
 
 
 class _Writer:
@@ -302,7 +304,7 @@ class _Writer:
         self.names: dict[str, Any] = {
             "Merged": merged, "walked": walked, "question": question, "named": named, "NAMES": NAMES,
             "UNSET": UNSET, "Run": Run, "larger": larger, "moments": _moments, "put": msgspec.structs.force_setattr,
-            "rebuilt": _rebuilt, "unlike": _unlike, "Unplanned": _Unplanned,
+            "rule": rule, "rebuilt": _rebuilt, "unlike": _unlike, "Unplanned": _Unplanned,
         }  # fmt: skip
         self.inner = 0
 
@@ -571,7 +573,7 @@ def document(
             return walked(base, ours, theirs, names, at)
         if names is not NAMES:
             names = named(names)
-        run = Run(question, base, ours, theirs, names, at, times=_moments(at, names))
+        run = Run(rule, base, ours, theirs, names, at, times=_moments(at, names))
         try:
             value = run.maps(rule, (), base, ours, theirs)
         except Exception:

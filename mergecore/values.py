@@ -264,13 +264,13 @@ def check_depth(value: Any, what: str, limit: int = MAX_DEPTH) -> None:
             pass
 
 
-def check_value(value: Any, what: str, kinds: Kinds | None = None, at: Path = ()) -> None:
+def check_value(value: Any, what: str, kinds: Kinds | None = None, at: Path = (), limit: int = MAX_DEPTH) -> None:
     """Raises ``TooDeep`` as ``check_depth`` does, ``InvalidInput`` for an object that cannot be compared or ordered.
 
     Such is one that has no hash, or whose text is but its address. ``kinds`` keeps what was seen in lists; ``at`` is
     where the value stands.
     """
-    for leaf, path in _leaves(value, what, kinds):
+    for leaf, path in _leaves(value, what, kinds, limit):
         if isinstance(leaf, _BYTES) or is_number(leaf):
             continue
         name = type(leaf).__qualname__
