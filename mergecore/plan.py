@@ -66,6 +66,14 @@ _CHANGED: dict[Kind, str] = {
 }
 """Whether ``p`` is spelled otherwise than ``q``. Where that says yes too often, the walk is asked."""
 
+_SPELLED: dict[Kind, str] = {
+    "float": "({p} is {q} or type({p}) is type({q}) and ({p} or not unlike({p}, {q})))",
+    "moment": "({p} is {q} or {p}.tzinfo is {q}.tzinfo and {p}.fold == {q}.fold)",
+    "map": "({p} is {q} or [*{p}] == [*{q}])",
+    "spelled": "not unlike({p}, {q})",
+}
+"""Whether ``p`` and ``q``, which are equal, are spelled alike."""
+
 _REALLY: dict[Kind, str] = {
     "exact": "",
     "float": " and o != b and t != b and b == b and o == o and t == t",
@@ -347,7 +355,7 @@ class _Writer:
             return []
         at = {name: _Attribute(self, name) for name, kind in kinds.items() if kind != "exact"}
         pairs = {n: (f"(p := {a.of('theirs')})", f"(q := {a.of('base')})") for n, a in at.items()}
-        spelled = [f"not ({_changed(kinds[n], p, q)})" for n, (p, q) in pairs.items()]
+        spelled = [_filled(_SPELLED[kinds[n]], p, q) for n, (p, q) in pairs.items()]
         same_ = " and ".join(["theirs == base", *spelled])
         return [f"if {same_}: return Merged(ours, (), question, base, ours, theirs, names, at)"]
 
@@ -514,8 +522,12 @@ def _in(lines: Iterable[str], by: int = 1) -> list[str]:
 
 
 def _changed(kind: Kind, p: str, q: str) -> str:
-    """The comparison of two values; where these are given a name in it, only the first time."""
-    template = _CHANGED[kind]
+    """The comparison of two values."""
+    return _filled(_CHANGED[kind], p, q)
+
+
+def _filled(template: str, p: str, q: str) -> str:
+    """A comparison of two values; where these are given a name in it, only the first time."""
     for mark, given in (("{p}", p), ("{q}", q)):
         name = given[1:].partition(" := ")[0] if " := " in given else given
         template = template.replace(mark, given, 1).replace(mark, name)
