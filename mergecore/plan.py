@@ -25,7 +25,7 @@ from collections.abc import Callable, Iterable
 from decimal import Decimal
 from enum import Enum
 from functools import lru_cache
-from itertools import compress, repeat
+from itertools import chain, compress, repeat
 from operator import is_, is_not, ne, or_
 from typing import Any, Literal, TypeAlias
 
@@ -49,7 +49,7 @@ Kind: TypeAlias = Literal["exact", "float", "moment", "map", "spelled", "any"]
 """How two values of a field are compared, which its type decides:
 
 - ``exact``: by ``==``, where the type holds no two values that are equal and spelled otherwise (texts, bytes, integers,
-  booleans, dates, UUIDs, enums, ``None``; lists, sets and Structs of such).
+  booleans, dates, UUIDs, enums, ``None``; lists and sets of such).
 - ``float``: by ``==``, the class, and of zeros the sign. ``moment`` (``datetime``, ``time``): by ``==`` and the zone.
 - ``map``: by ``==`` and the order of keys.
 - ``spelled``: strictly, by ``values.same``, where the type admits both ``True`` and ``1``, NaN within something,
@@ -70,7 +70,6 @@ _SPELLED: dict[Kind, str] = {
     "float": "({p} is {q} or type({p}) is type({q}) and ({p} or not unlike({p}, {q})))",
     "moment": "({p} is {q} or {p}.tzinfo is {q}.tzinfo and {p}.fold == {q}.fold)",
     "map": "({p} is {q} or [*{p}] == [*{q}])",
-    "spelled": "not unlike({p}, {q})",
 }
 """Whether ``p`` and ``q``, which are equal, are spelled alike."""
 
@@ -87,30 +86,36 @@ _EXACT = (str, bytes, int, bool, type(None), dt.date, dt.timedelta, uuid.UUID, m
 # ---------------------------------------------------------------------------------------------------- kinds of fields
 
 
-def kind_of_type(declared: Any, within: tuple[Any, ...] = ()) -> Kind:
-    """How values of a declared type are compared. Of a type that contains itself: ``any``."""
+def kind_of_type(declared: Any, known: dict[Any, Kind] | None = None) -> Kind:
+    """How values of a declared type are compared. ``known``: of records, what was found; of those that contain what is
+    being looked at, ``any``.
+    """
+    known = {} if known is None else known
     members = members_of(declared)
-    kinds = {_kind_of_member(one, within) for one in members}
+    kinds = {_kind_of_member(one, known) for one in members}
     if "any" in kinds:
         return "any"
     classes = {origin(type(v)) for one in members for v in _literals(one)} | {origin(one) for one in members}
-    numbers = [c for c in classes if isinstance(c, type) and issubclass(c, (int, float))]
-    if len(numbers) > 1:  # True and 1, 1 and 1.0, and a member that is an integer
-        return "spelled"
+    others = classes - {type(None), msgspec.UnsetType, Literal}
+    if len({next((kin for kin in _KIN if issubclass(cls, kin)), cls) for cls in others}) < len(others):
+        return "spelled"  # True and 1, 1 and 1.0, a text and a member of an enum that is one
     if kinds == {"exact"}:
         return "exact"
-    others = classes - {type(None)}
     for kind in ("float", "moment", "map"):
         if kinds <= {kind, "exact"} and (kind == "float" or len(others) == 1):
             return kind
     return "spelled"
 
 
+_KIN: tuple[Any, ...] = ((int, float), str, bytes, (set, frozenset), list, tuple, dict, dt.date)
+"""What can be equal though its classes are not the same."""
+
+
 def _literals(kind: Any) -> tuple[Any, ...]:
     return typing.get_args(kind) if typing.get_origin(kind) is Literal else ()
 
 
-def _kind_of_member(kind: Any, within: tuple[Any, ...]) -> Kind:
+def _kind_of_member(kind: Any, known: dict[Any, Kind]) -> Kind:
     cls, args = origin(kind), typing.get_args(kind)
     if kind is None or cls in _EXACT or cls is Literal:
         return "exact"
@@ -118,20 +123,24 @@ def _kind_of_member(kind: Any, within: tuple[Any, ...]) -> Kind:
         return "float"
     if cls in (dt.datetime, dt.time):
         return "moment"
-    if not isinstance(cls, type) or kind in within:
+    if not isinstance(cls, type):
         return "any"
-    within = (*within, kind)
     if issubclass(cls, Enum):
-        return "exact" if cls.__eq__ in (object.__eq__, int.__eq__, str.__eq__) else "spelled"
+        own = (object, int, str)
+        is_usual = cls.__eq__ in [one.__eq__ for one in own] and cls.__ne__ in [one.__ne__ for one in own]
+        return "exact" if is_usual else "spelled"
     if cls in (list, set, frozenset, tuple) and args:
-        below = {kind_of_type(arg, within) for arg in args if arg is not Ellipsis}
+        below = {kind_of_type(arg, known) for arg in args if arg is not Ellipsis}
         return "any" if "any" in below else "exact" if below == {"exact"} else "spelled"
     if cls is dict and args:
-        below = {kind_of_type(arg, within) for arg in args}
+        below = {kind_of_type(arg, known) for arg in args}
         return "any" if "any" in below else "map" if below == {"exact"} else "spelled"
-    if is_record(cls):
-        below = {kind_of_type(field.type, within) for field in fields_of(kind) or ()}
-        return "any" if "any" in below else "exact" if _compares(cls) and below <= {"exact"} else "spelled"
+    if is_record(cls):  # or an instance of a subclass, of which nothing is known
+        if kind not in known:
+            known[kind] = "any"
+            below = {kind_of_type(field.type, known) for field in fields_of(kind) or ()}
+            known[kind] = "any" if "any" in below else "spelled"
+        return known[kind]
     return "spelled" if cls is Decimal else "any"
 
 
@@ -179,6 +188,8 @@ class Run:
 
     def any(self, rule: Rule, path: Path, base: Any, ours: Any, theirs: Any) -> Any:
         """The value of a place whose type says nothing of what stands there."""
+        if base is UNSET or ours is UNSET or theirs is UNSET:
+            raise _Unplanned("a field without a value, which is a matter of the whole record")
         if _is_flat(base) and _is_flat(ours) and _is_flat(theirs):
             if same(theirs, base):
                 return ours
@@ -197,7 +208,7 @@ class Run:
 
     def maps(self, rule: Rule, path: Path, base: Any, ours: Any, theirs: Any) -> Any:
         """Three plain dictionaries by key; the walk is asked where their keys are not the same, in one order."""
-        if len(path) >= MAX_DEPTH or not (_opens_maps(rule) and [*base] == [*ours] == [*theirs]):
+        if len(path) >= MAX_DEPTH or not (_opens_maps(rule) and _have_one_order(base, ours, theirs)):
             return self.node(rule, path, base, ours, theirs)
         made: dict[str, Any] | None = None
         was, mine, other = ([*map(type, side.values())] for side in (base, ours, theirs))
@@ -219,10 +230,9 @@ class Run:
             else:
                 value = self.any(rule.child(key), (*path, key), b, o, t)
             if value is not o:
-                if made is None:
-                    made = dict(**ours)  # raises for keys that are no texts: Python takes True and 1 for one
+                made = made or ours.copy()
                 made[key] = value
-        return ours if made is None else made
+        return made or ours
 
     def scalar(self, rule: Rule, path: Path, base: Any, ours: Any, theirs: Any) -> Any:
         """What both changed, in whatever way."""
@@ -240,6 +250,12 @@ class _Unplanned(Exception):
 
 
 _PLAIN = frozenset((str, int, bool, float, type(None), bytes))
+
+
+def _have_one_order(*maps: dict[Any, Any]) -> bool:
+    """Whether dictionaries have the same keys in one order, and texts alone: Python takes True and 1 for one key."""
+    first, second, third = map(list, maps)
+    return first == second == third and {str}.issuperset(map(type, chain(first, second, third)))
 
 
 def _is_flat(value: Any) -> bool:
@@ -303,6 +319,11 @@ def compiled(
 _START = ["run = run or Run(rule, base, ours, theirs, names, at)"]
 
 
+_NUMBERS = itertools.count(1)
+_MOST = 64
+"""Functions for records in records, of one plan: models that refer to each other have no end of places."""
+
+
 class _Writer:
     """The source of one function, and of one for each record in it; and what their names stand for."""
 
@@ -328,7 +349,7 @@ class _Writer:
             " x, y = (None, None) if at is None else moments(at, names)",
             " run, timed = None, x is not None and y is not None",
             " try:",
-            *(f"  {line}" for line in self.unchanged()),
+            *_in(self.unchanged(self.rule, "Merged(ours, (), question, base, ours, theirs, names, at)"), 2),
             *(f"  {line}" for line in body),
             " except Exception:",
             f"  return {whole}",
@@ -336,7 +357,7 @@ class _Writer:
             " return Merged(value, conflicts, question, base, ours, theirs, names, at)",
         ]
         source = "\n".join(self.lines) + "\n"
-        file = f"<mergecore plan {id(self.rule):x}>"
+        file = f"<mergecore plan {next(_NUMBERS)}>"
         exec(compile(source, file, "exec"), self.names)
         made: Any = self.names["merge"]
         made.source = source
@@ -346,18 +367,16 @@ class _Writer:
             print(f"# {self.rule.type}\n{source}", file=sys.stderr)
         return made  # type: ignore[no-any-return]
 
-    def unchanged(self) -> list[str]:
+    def unchanged(self, rule: Rule, answer: str) -> list[str]:
         """A look at the whole, by msgspec's own comparison: where theirs is as the base was, that is all."""
-        kinds: dict[str, Kind] = {
-            f.name: kind_of_type(f.type, (origin(self.rule.type),)) for f in fields_of(self.rule.type) or ()
-        }
-        if not _compares(origin(self.rule.type)) or "any" in kinds.values():
+        kinds: dict[str, Kind] = {f.name: kind_of_type(f.type) for f in fields_of(rule.type) or ()}
+        if not _compares(origin(rule.type)) or {"any", "spelled"}.intersection(kinds.values()):
             return []
         at = {name: _Attribute(self, name) for name, kind in kinds.items() if kind != "exact"}
         pairs = {n: (f"(p := {a.of('theirs')})", f"(q := {a.of('base')})") for n, a in at.items()}
         spelled = [_filled(_SPELLED[kinds[n]], p, q) for n, (p, q) in pairs.items()]
         same_ = " and ".join(["theirs == base", *spelled])
-        return [f"if {same_}: return Merged(ours, (), question, base, ours, theirs, names, at)"]
+        return [f"if {same_}: return {answer}"]
 
     def bind(self, name: str, value: Any) -> str:
         """A name for something, in the source."""
@@ -386,7 +405,7 @@ class _Writer:
                 if (name := grouped[key]) not in done:
                     done.add(name)
                     members = rule.groups[name].members
-                    kinds: dict[str, Kind] = {f.key: kind_of_type(f.type, within) for f in fields}
+                    kinds: dict[str, Kind] = {f.key: kind_of_type(f.type) for f in fields}
                     lines += self.group(rule, path, name, [(m, attributes[m], kinds[m]) for m in members], setter)
             else:
                 lines += self.field(rule.child(key), (*path, key), field.type, attributes[key], key, setter, within)
@@ -396,7 +415,7 @@ class _Writer:
         self, rule: Rule, path: Path, declared: Any, at: _Attribute, key: str, setter: _Setter, within: tuple[Any, ...]
     ) -> list[str]:
         base, ours, theirs = at.of("base"), at.of("ours"), at.of("theirs")
-        kind = kind_of_type(declared, within)
+        kind = kind_of_type(declared)
         end = ["if v is not o:", *_in(setter.set(at, key, "v"))]
         asked = f"{self.new('R', rule)}, {self.new('P', path)}, b, o, t"
         start = _START if len(path) == 1 else []
@@ -406,14 +425,11 @@ class _Writer:
             cls, name = inside
             alike = f"type(b) is {cls} and type(o) is {cls} and type(t) is {cls}"
             v = f"v = {name}(b, o, t, run, timed, x, y) if {alike} else run.node({asked})"
-            if kind != "exact":
-                lines = [*start, v, *end]
-                return [three, *lines] if kind == "any" else [three, "if t is not b:", *_in(lines)]
-            both = ["else:", *_in([*start, v])]
-        elif kind == "any":
+            lines = [*start, v, *end]
+            return [three, *lines] if kind == "any" else [three, "if t is not b:", *_in(lines)]
+        if kind == "any":
             return [three, *start, f"v = run.any({asked})", *end]
-        else:
-            both = self.both(rule, declared, kind, asked, start)
+        both = self.both(rule, declared, kind, asked, start)
         if kind == "exact":  # most are, and most are unchanged: no name is given to what is looked at once
             settled = [three, "if o == b: v = t", *both, *end]
             return [f"if {theirs} != {base}:", *_in(settled)]
@@ -425,11 +441,11 @@ class _Writer:
         """A function for the record that stands in a field: its class, and the function's name."""
         records = [one for one in members_of(declared) if is_record(one)]
         cls = origin(records[0]) if len(records) == 1 else None
-        if cls is None or cls in within or not (inner := rule.of(cls)).by_field:
+        if cls is None or cls in within or self.inner >= _MOST or not (inner := rule.of(cls)).by_field:
             return None
         self.inner += 1
         name, known = f"inner{self.inner}", self.new("C", cls)
-        body = self.record(inner, path, (*within, cls), known)
+        body = [*self.unchanged(inner, "ours"), *self.record(inner, path, (*within, cls), known)]
         self.lines += [f"def {name}(base, ours, theirs, run, timed, x, y):", *_in(body), " return value"]
         return known, name
 

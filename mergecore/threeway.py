@@ -15,7 +15,7 @@ import msgspec
 
 from .annotations import member_for
 from .answers import read_answers
-from .errors import InvalidInput, MergeConflict, MergeError
+from .errors import InvalidInput, MergeConflict
 from .paths import ByPath, Path
 from .plan import NAMES, compiled, document
 from .policy import Policies, Policy, rule_for
@@ -34,8 +34,10 @@ S = TypeVar("S")
 _NONE: Mapping[Path, Any] = MappingProxyType({})
 
 
-class Merged(msgspec.Struct, Generic[T], eq=False, gc=False):
-    """The outcome of a merge. ``value`` may share parts with the inputs: do not change those before ``resolve``."""
+class Merged(msgspec.Struct, Generic[T], eq=False):
+    """The outcome of a merge. ``value`` may share parts with the inputs: do not change those, nor the times, before
+    ``resolve``, ``patch`` or ``explain``.
+    """
 
     value: T
     """The record, showing one candidate for each open conflict. ``UNSET`` where the record is deleted."""
@@ -157,6 +159,8 @@ def merge(
     if policy is None and model is None:
         merger = _BY_CLASS.get(type(ours))
         if merger is None:
+            if len(_BY_CLASS) >= _MOST:
+                _BY_CLASS.clear()
             merger = _BY_CLASS[type(ours)] = _merger(None, type(ours), None)
     else:
         kind = type(ours) if model is None else model
@@ -213,7 +217,7 @@ def _made(model: Any, kind: Any, policy: Any, named: tuple[tuple[str, Policy], .
         if kind is dict or kind is Any or isinstance(kind, str):
             rule = rule_for(kind if isinstance(kind, str) else Any, policies).of(dict)
             return document(rule, Merged, walked, question, _names)
-    except MergeError:  # the walk tells, where it comes to that
+    except Exception:  # what is wrong with it the walk tells, where it comes to that
         pass
     return walked
 

@@ -6,16 +6,18 @@ import copy
 import datetime as dt
 import gc
 import linecache
+import sys
+import types
 import uuid
 import weakref
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
 from decimal import Decimal
-from enum import Enum, IntEnum
+from enum import Enum, IntEnum, StrEnum
 from functools import partial
 from random import Random
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Generic, Literal, TypeVar
 
 import msgspec
 import pytest
@@ -45,6 +47,9 @@ from mergecore import (
 from mergecore.plan import kind_of_type
 from mergecore.testing import PLAN_MUTANTS, Case, check, mutated
 from mergecore.threeway import forget, walked
+from mergecore.values import same
+
+T = TypeVar("T")
 
 # ---------------------------------------------------------------------------------------------------- drawn models
 
@@ -339,8 +344,8 @@ def test_documents_are_merged_as_the_walk_does(tally: Tally) -> None:
 @pytest.mark.parametrize(
     ("declared", "kind"),
     [
-        (str, "exact"), (int | None, "exact"), (list[str], "exact"), (set[int], "exact"), (Street, "exact"),
-        (list[Item], "exact"), (Literal["a", "b"], "exact"), (Color, "exact"), (Annotated[str, "x"], "exact"),
+        (str, "exact"), (int | None, "exact"), (list[str], "exact"), (set[int], "exact"), (Street, "spelled"),
+        (list[Item], "spelled"), (Literal["a", "b"], "exact"), (Color, "exact"), (Annotated[str, "x"], "exact"),
         (float, "float"), (float | None, "float"), (dt.datetime | None, "moment"), (dt.datetime | str, "spelled"),
         (dict[str, int], "map"), (dict[str, list[str]], "map"), (dict[str, float], "spelled"), (int | bool, "spelled"),
         (int | float, "spelled"), (Literal[1, True], "spelled"), (Decimal, "spelled"), (list[float], "spelled"),
@@ -504,3 +509,122 @@ def test_what_is_compiled_goes_when_nobody_has_it() -> None:
     forget()
     gc.collect()
     assert gone() is None and file not in linecache.cache
+
+
+class Word(StrEnum):
+    X = "x"
+    Y = "y"
+
+
+class Other(StrEnum):
+    X = "x"
+
+
+class Known(msgspec.Struct):
+    a: int = 0
+
+
+class Longer(Known):
+    """An instance of it stands where the other is declared, and says of itself what is equal."""
+
+    z: Any = None
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Known) and self.a == other.a
+
+    def __hash__(self) -> int:
+        return 1
+
+
+class Holds(msgspec.Struct):
+    one: Known
+    many: list[Known] = []
+    word: Word | str = ""
+    words: Word | Other = Word.X
+    sets: set[int] | frozenset[int] = frozenset()
+    open: Any = 5
+    n: int = 0
+
+
+_FIRST = Known()
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        [{"one": Longer(1, "x")}, {"one": Longer(1, "ours")}, {"one": Longer(1, "theirs")}],
+        [{"one": Longer(1, 1)}, {"one": Longer(1, 1), "n": 1}, {"one": Longer(1, 5)}],
+        [{"many": [Longer(1, 1)]}, {"many": [Longer(1, 1)], "n": 1}, {"many": [Longer(1, 5)]}],
+        [{"word": "x"}, {"word": "x", "n": 1}, {"word": Word.X}],
+        [{"words": Word.X}, {"words": Word.Y}, {"words": Other.X}],
+        [{"sets": {1}}, {"sets": {1}, "n": 1}, {"sets": frozenset((1,))}],
+        [{"open": UNSET}, {"open": UNSET, "n": 1}, {"open": UNSET, "word": "a"}],
+    ],
+)
+def test_what_a_type_does_not_say_is_not_taken_for_said(values: list[dict[str, Any]]) -> None:
+    """Subclasses, instances that equal those of other classes, fields of any type without a value: as by the walk."""
+    sides = [Holds(**{"one": _FIRST, **each}) for each in values]
+    for base, ours, theirs in (sides, [sides[0], sides[2], sides[1]]):
+        for at in (None, (1, 2)):
+            planned = merge(base, ours, theirs, at=at)
+            told = walked(base, ours, theirs, None, None, ("ours", "theirs"), at)
+            assert same(planned.value, told.value) and planned.conflicts == told.conflicts
+
+
+@pytest.mark.parametrize(
+    ("base", "ours", "theirs"),
+    [
+        ({1: "a"}, {1: "a"}, {True: "a"}),
+        ({"x": 1, "a": 0}, {Word.X: 1, "a": 1}, {"x": 2, "a": 0}),
+        ({"m": {1: "a"}}, {"m": {1: "b"}}, {"m": {True: "a"}}),
+    ],
+)
+def test_keys_that_are_equal_and_spelled_otherwise(base: Any, ours: Any, theirs: Any) -> None:
+    """Python takes them for one; the merged record has the same one, whoever asks."""
+    for mine, other in ((ours, theirs), (theirs, ours)):
+        assert same(merge(base, mine, other).value, walked(base, mine, other, None, None, ("a", "b"), None).value)
+
+
+def test_models_that_refer_to_each_other_are_compiled_in_time() -> None:
+    """However many ways lead through them: some of their places are left to the walk."""
+    module, n = types.ModuleType("knot"), 9
+    source = ["import msgspec"]
+    for i in range(n):
+        below = "".join(f" k{j}: 'K{j} | None' = None\n" for j in range(n) if j != i)
+        source.append(f"class K{i}(msgspec.Struct):\n x: int = 0\n{below}")
+    sys.modules["knot"] = module
+    exec("\n".join(source), vars(module))
+    try:
+        merger: Any = Policy().bind(module.K0)
+        assert merger.source.count("\ndef ") < 100
+        assert merger(module.K0(1), module.K0(2), module.K0(1)).unwrap() == module.K0(2)
+    finally:
+        del sys.modules["knot"]
+
+
+class Nest(msgspec.Struct, Generic[T]):
+    v: T
+    below: Nest[list[T]] | None = None
+
+
+def test_a_model_that_has_no_end_is_left_to_the_walk() -> None:
+    """What cannot be compiled can be merged."""
+
+    assert merge(Nest(1), Nest(2), Nest(1)).unwrap() == Nest(2)
+
+
+def test_an_outcome_does_not_keep_what_keeps_it() -> None:
+    """A record that has its own merge goes with it."""
+
+    @dataclass
+    class Keeps:
+        x: int = 0
+        merged: Any = None
+
+    kept = Keeps(1)
+    kept.merged = merge(Plain("a"), Plain("b"), Plain("c"))
+    object.__setattr__(kept.merged.value, "keeper", kept)
+    gone = weakref.ref(kept)
+    del kept
+    gc.collect()
+    assert gone() is None

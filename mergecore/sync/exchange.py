@@ -7,6 +7,7 @@ so that a broken exchange goes on where it ended; and what comes twice changes n
 
 from __future__ import annotations
 
+import contextlib
 import itertools
 import threading
 from collections.abc import Callable, Sequence
@@ -222,7 +223,8 @@ class Session:
             strange = self.peer is None or self.peer.id != response.node
             if self._goes_on(request, response):
                 further = msgspec.structs.replace(request, after=response.after, wanted=[], changes=[])
-                ahead = _Ahead(self._asked, further)
+                with contextlib.suppress(RuntimeError):  # no more threads: it is asked for later
+                    ahead = _Ahead(self._asked, further)
             all_sent = self._store(sending, reached, response, began, ended)
             if all_sent and self.drifted and self._rewrite():
                 continue
