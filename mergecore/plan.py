@@ -206,7 +206,7 @@ class Run:
             raise _Unplanned("a member without a value, which is a matter of the whole record")
         return parts
 
-    def maps(self, rule: Rule, path: Path, base: Any, ours: Any, theirs: Any) -> Any:
+    def maps(self, rule: Rule, path: Path, base: dict[str, Any], ours: dict[str, Any], theirs: dict[str, Any]) -> Any:
         """Three plain dictionaries by key; the walk is asked where their keys are not the same, in one order."""
         if len(path) >= MAX_DEPTH or not (_opens_maps(rule) and _have_one_order(base, ours, theirs)):
             return self.node(rule, path, base, ours, theirs)
