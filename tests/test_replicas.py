@@ -93,7 +93,8 @@ def test_after_everyone_has_heard_everything_no_update_is_lost(tally: Tally) -> 
     counts = machine.counts
     tally("replicas, runs", counts["runs"], runs * 9 // 10, f"{time.perf_counter() - started:.0f} s")
     for what, per_run in _FLOORS.items():
-        tally(f"replicas, {what}", counts[what], int(runs * per_run))
+        floor = runs * per_run
+        tally(f"replicas, {what}", counts[what], int(floor if floor > 50 else floor - 1.5 * floor**0.5))  # few vary
     print({what: n for what, n in counts.items() if what not in _FLOORS})
 
 
@@ -148,7 +149,7 @@ def test_the_laws_catch_a_mutant_of_replicas(name: str, tally: Tally) -> None:
         for law in (joins, replicas, mesh):
             try:
                 law()
-            except AssertionError as error:
+            except (AssertionError, LookupError) as error:  # a broken version may be none that can be shown
                 caught.append(str(error).splitlines()[0][:90])
                 break
     assert caught, f"{name} survives"
