@@ -184,7 +184,10 @@ def _serve(asked: Asked) -> int:
             node.app.state.close()  # the event streams, which would not end by themselves
             await super().shutdown(sockets)
 
-    with _listening(asked.host, asked.port) as listener, served(asked.db, asked.models, asked.name, make=True) as node:
+    with (
+        _listening(asked.host, asked.port) as listener,
+        served(asked.db, asked.models, asked.name, make=True, shows=True) as node,
+    ):
         host, port = listener.getsockname()[:2]
         at = f"http://{f'[{host}]' if ':' in host else host}:{port}"
         show(f"{printable(node.name)} serves {named(asked.db)} at {at}; Ctrl-C ends it")

@@ -142,14 +142,18 @@ def opened(
         return Node(name or known.name or "", store, by=by, **bound)
 
 
-def served(where: str, models: str | None = None, name: str | None = None, *, make: bool = False) -> SuperNode:
-    """The super node whose store it is, or that is made there. Raises ``InvalidInput`` and ``StoreError``."""
+def served(
+    where: str, models: str | None = None, name: str | None = None, *, make: bool = False, shows: bool = False
+) -> SuperNode:
+    """The super node whose store it is, or that is made there. ``shows``: its records, for which it must have their
+    models. Raises ``InvalidInput`` and ``StoreError``.
+    """
     with _store(where, models, make, "'mergecore serve' makes one") as (store, bound, known):
         if known.back_end not in (None, known.name):
             raise InvalidInput(
                 f"{named(where)} is the store of {known.name!r}, a client of {known.back_end!r}: give a super node's"
             )
-        if bound["models"]:
+        if bound["models"] or shows:
             _same_models(store, bound["models"])
         if known.name is None:
             name = name or "server"

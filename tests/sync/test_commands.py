@@ -533,7 +533,8 @@ def test_models_come_from_a_file_or_a_module_and_are_not_left_out_later(
         assert (told.code, told.out) == (2, "") and "did you mean 'todo'" in told.err
     with sqlite3.connect("a.db") as database:
         assert database.execute("SELECT count(*) FROM todo").fetchone() == (1,)
-    for command in (["status", "a.db"], ["get", "a.db", guid], ["all", "a.db", "todo"], ["purge", "a.db", "--yes"]):
+    reading = (["status", "a.db"], ["get", "a.db", guid], ["all", "a.db", "todo"], ["purge", "a.db", "--yes"])
+    for command in (*reading, ["serve", "a.db", "--port", "0"]):
         told = run(*command)
         assert told.code == 2 and "--models" in told.err, command
     monkeypatch.setenv("MERGECORE_MODELS", "kinds")
