@@ -6,8 +6,8 @@ one side changed is taken, and where both changed it the field is settled in pla
 has no answer to (sides of other classes, no base, anything that raises) goes to the walk as a whole.
 
 Nothing of a model gets into the source but names that are ASCII identifiers; all else, its other names too, is bound
-in the function's namespace. Imports ``annotations``, ``paths``, ``policy``, ``records``, ``strategies``, ``times``,
-``values`` and ``walk``.
+in the function's namespace. Imports ``annotations``, ``comparing``, ``paths``, ``policy``, ``records``, ``strategies``,
+``times``, ``values`` and ``walk``.
 """
 
 from __future__ import annotations
@@ -18,20 +18,18 @@ import keyword
 import linecache
 import os
 import sys
-import typing
-import uuid
 import weakref
 from collections.abc import Callable, Iterable
-from decimal import Decimal
 from enum import Enum
 from functools import lru_cache
 from itertools import chain, compress, repeat
 from operator import is_, is_not, ne, or_
-from typing import Any, Literal, TypeAlias
+from typing import Any
 
 import msgspec
 
 from .annotations import marks_in, members_of
+from .comparing import CHANGED, EXACT, REALLY, SPELLED, Kind, compares, kind_of_type, literals_of
 from .paths import Path
 from .policy import Rule
 from .records import build, fields_of, is_record, origin, values_of
@@ -44,110 +42,6 @@ __all__ = ["NAMES", "Run", "compiled", "document"]
 
 NAMES = ("ours", "theirs")
 """Of the sides, unless they are given."""
-
-Kind: TypeAlias = Literal["exact", "float", "moment", "map", "spelled", "any"]
-"""How two values of a field are compared, which its type decides:
-
-- ``exact``: by ``==``, where the type holds no two values that are equal and spelled otherwise (texts, bytes, integers,
-  booleans, dates, UUIDs, enums, ``None``; lists and sets of such).
-- ``float``: by ``==``, the class, and of zeros the sign. ``moment`` (``datetime``, ``time``): by ``==`` and the zone.
-- ``map``: by ``==`` and the order of keys.
-- ``spelled``: strictly, by ``values.same``, where the type admits both ``True`` and ``1``, NaN within something,
-  decimals, and whatever else may be equal and spelled otherwise.
-- ``any``: strictly, and after a check that the values can be compared at all, since the type says nothing of them.
-"""
-
-_CHANGED: dict[Kind, str] = {
-    "exact": "{p} != {q}",
-    "float": "{p} is not {q} and ({p} != {q} or type({p}) is not type({q}) or not {p} and unlike({p}, {q}))",
-    "moment": "{p} is not {q} and ({p} != {q} or {p}.tzinfo is not {q}.tzinfo or {p}.fold != {q}.fold)",
-    "map": "{p} is not {q} and ({p} != {q} or [*{p}] != [*{q}])",
-    "spelled": "{p} is not {q} and ({p} != {q} or unlike({p}, {q}))",
-}
-"""Whether ``p`` is spelled otherwise than ``q``. Where that says yes too often, the walk is asked."""
-
-_SPELLED: dict[Kind, str] = {
-    "float": "({p} is {q} or type({p}) is type({q}) and ({p} or not unlike({p}, {q})))",
-    "moment": "({p} is {q} or {p}.tzinfo is {q}.tzinfo and {p}.fold == {q}.fold)",
-    "map": "({p} is {q} or [*{p}] == [*{q}])",
-}
-"""Whether ``p`` and ``q``, which are equal, are spelled alike."""
-
-_REALLY: dict[Kind, str] = {
-    "exact": "",
-    "float": " and o != b and t != b and b == b and o == o and t == t",
-    "moment": " and o != b and t != b",
-}
-"""What of changed values has to hold besides, for the change to be one of values, and not of spelling alone."""
-
-_EXACT = (str, bytes, int, bool, type(None), dt.date, dt.timedelta, uuid.UUID, msgspec.UnsetType)
-
-
-# ---------------------------------------------------------------------------------------------------- kinds of fields
-
-
-def kind_of_type(declared: Any, known: dict[Any, Kind] | None = None) -> Kind:
-    """How values of a declared type are compared. ``known``: of records, what was found; of those that contain what is
-    being looked at, ``any``.
-    """
-    known = {} if known is None else known
-    members = members_of(declared)
-    kinds = {_kind_of_member(one, known) for one in members}
-    if "any" in kinds:
-        return "any"
-    classes = {origin(type(v)) for one in members for v in _literals(one)} | {origin(one) for one in members}
-    others = classes - {type(None), msgspec.UnsetType, Literal}
-    if len({next((kin for kin in _KIN if issubclass(cls, kin)), cls) for cls in others}) < len(others):
-        return "spelled"  # True and 1, 1 and 1.0, a text and a member of an enum that is one
-    if kinds == {"exact"}:
-        return "exact"
-    for kind in ("float", "moment", "map"):
-        if kinds <= {kind, "exact"} and (kind == "float" or len(others) == 1):
-            return kind
-    return "spelled"
-
-
-_KIN: tuple[Any, ...] = ((int, float), str, bytes, (set, frozenset), list, tuple, dict, dt.date)
-"""What can be equal though its classes are not the same."""
-
-
-def _literals(kind: Any) -> tuple[Any, ...]:
-    return typing.get_args(kind) if typing.get_origin(kind) is Literal else ()
-
-
-def _kind_of_member(kind: Any, known: dict[Any, Kind]) -> Kind:
-    cls, args = origin(kind), typing.get_args(kind)
-    if kind is None or cls in _EXACT or cls is Literal:
-        return "exact"
-    if cls is float:
-        return "float"
-    if cls in (dt.datetime, dt.time):
-        return "moment"
-    if not isinstance(cls, type):
-        return "any"
-    if issubclass(cls, Enum):
-        own = (object, int, str)
-        is_usual = cls.__eq__ in [one.__eq__ for one in own] and cls.__ne__ in [one.__ne__ for one in own]
-        return "exact" if is_usual else "spelled"
-    if cls in (list, set, frozenset, tuple) and args:
-        below = {kind_of_type(arg, known) for arg in args if arg is not Ellipsis}
-        return "any" if "any" in below else "exact" if below == {"exact"} else "spelled"
-    if cls is dict and args:
-        below = {kind_of_type(arg, known) for arg in args}
-        return "any" if "any" in below else "map" if below == {"exact"} else "spelled"
-    if is_record(cls):  # or an instance of a subclass, of which nothing is known
-        if kind not in known:
-            known[kind] = "any"
-            below = {kind_of_type(field.type, known) for field in fields_of(kind) or ()}
-            known[kind] = "any" if "any" in below else "spelled"
-        return known[kind]
-    return "spelled" if cls is Decimal else "any"
-
-
-def _compares(cls: type) -> bool:
-    """Whether ``==`` of records compares their classes and fields, and nothing of a class's own."""
-    return issubclass(cls, msgspec.Struct) and cls.__struct_config__.eq and cls.__eq__ is msgspec.Struct.__eq__
-
 
 # ---------------------------------------------------------------------------------------------------- at run time
 
@@ -370,11 +264,11 @@ class _Writer:
     def unchanged(self, rule: Rule, answer: str) -> list[str]:
         """A look at the whole, by msgspec's own comparison: where theirs is as the base was, that is all."""
         kinds: dict[str, Kind] = {f.name: kind_of_type(f.type) for f in fields_of(rule.type) or ()}
-        if not _compares(origin(rule.type)) or {"any", "spelled"}.intersection(kinds.values()):
+        if not compares(origin(rule.type)) or {"any", "spelled"}.intersection(kinds.values()):
             return []
         at = {name: _Attribute(self, name) for name, kind in kinds.items() if kind != "exact"}
         pairs = {n: (f"(p := {a.of('theirs')})", f"(q := {a.of('base')})") for n, a in at.items()}
-        spelled = [_filled(_SPELLED[kinds[n]], p, q) for n, (p, q) in pairs.items()]
+        spelled = [_filled(SPELLED[kinds[n]], p, q) for n, (p, q) in pairs.items()]
         same_ = " and ".join(["theirs == base", *spelled])
         return [f"if {same_}: return {answer}"]
 
@@ -453,10 +347,10 @@ class _Writer:
         """``v`` of what both sides changed: settled in place, or by the walk."""
         walk = ["else:", *_in([*start, f"v = run.node({asked})"])]
         part = _first_to_decide(rule, declared)
-        if part is None or kind not in _REALLY:
+        if part is None or kind not in REALLY:
             return walk
         can_be_unset = " and o is not UNSET and t is not UNSET" if msgspec.UnsetType in members_of(declared) else ""
-        really = _REALLY[kind] + can_be_unset
+        really = REALLY[kind] + can_be_unset
         if part.name == "lww" and part.user is None:
             return [f"elif timed{really}: v = larger(o, t) if x == y else o if x > y else t", *walk]
         plain = _plain_types(declared)
@@ -539,7 +433,7 @@ def _in(lines: Iterable[str], by: int = 1) -> list[str]:
 
 def _changed(kind: Kind, p: str, q: str) -> str:
     """The comparison of two values."""
-    return _filled(_CHANGED[kind], p, q)
+    return _filled(CHANGED[kind], p, q)
 
 
 def _filled(template: str, p: str, q: str) -> str:
@@ -568,7 +462,7 @@ def _is_copied(kind: Any) -> bool:
 def _first_to_decide(rule: Rule, declared: Any) -> Part | None:
     """The part that is asked first about a value that is neither container nor record: what opens those is none."""
     scalar = all(
-        origin(one) in _EXACT or origin(one) in (float, dt.datetime, dt.time) or _literals(one)
+        origin(one) in EXACT or origin(one) in (float, dt.datetime, dt.time) or literals_of(one)
         or (isinstance(origin(one), type) and issubclass(origin(one), Enum))
         for one in members_of(declared)
     )  # fmt: skip
@@ -577,7 +471,7 @@ def _first_to_decide(rule: Rule, declared: Any) -> Part | None:
     for part in rule.strategy.parts:
         if part.decide is not None:
             return part
-        if "text" in part.opens and any(origin(one) is str or _literals(one) for one in members_of(declared)):
+        if "text" in part.opens and any(origin(one) is str or literals_of(one) for one in members_of(declared)):
             return None
     return None
 

@@ -35,8 +35,6 @@ from .strategies import (
 if TYPE_CHECKING:
     from .threeway import Merger
 
-M = TypeVar("M")
-
 __all__ = ["DEFAULT", "GroupRule", "Policies", "Policy", "Rule", "rule_for"]
 
 DEFAULT = three_way() | lww
@@ -49,6 +47,9 @@ DEPTH = 2
 
 MAX_LAYERS = 64
 """The largest ``depth`` of a history."""
+
+
+M = TypeVar("M")
 
 
 class Policy(msgspec.Struct, frozen=True, kw_only=True):
@@ -104,8 +105,9 @@ class Policy(msgspec.Struct, frozen=True, kw_only=True):
     def bind(self, model: Any) -> Any:
         """``merge`` for one model under this policy: ``merger(base, ours, theirs, names=, at=)``, the same ``Merged``.
 
-        A function is generated for a record class when it is first merged; bound, it is not looked up each time. Its
-        ``source`` can be read, and is printed when it is made where the environment has ``MERGECORE_DEBUG``.
+        A function is generated for a record class that is walked by field; bound, it is not looked up each time. Its
+        ``source`` can be read, and is printed when it is made where the environment has ``MERGECORE_DEBUG``. Raises
+        ``PolicyError`` for paths that the model does not have, ``InvalidInput`` for what is no model.
         """
         from .threeway import bound  # which stands on this
 

@@ -1,7 +1,7 @@
 """``merge()``: two versions of a record and what both started from, and what the record is now.
 
-Imports ``annotations``, ``answers``, ``errors``, ``paths``, ``policy``, ``records``, ``strategies``, ``times``,
-``values`` and ``walk``.
+Imports ``annotations``, ``answers``, ``errors``, ``paths``, ``plan``, ``policy``, ``records``, ``strategies``,
+``times``, ``values`` and ``walk``.
 """
 
 from __future__ import annotations
@@ -155,18 +155,9 @@ def merge(
     ``StrategyError``. Linear in the size of the values for each level of nesting; lists cost what ``diff.changes``
     says.
     """
-    merger: Merger[Any] | None
-    if policy is None and model is None:
-        merger = _BY_CLASS.get(type(ours))
-        if merger is None:
-            if len(_BY_CLASS) >= _MOST:
-                _BY_CLASS.clear()
-            merger = _BY_CLASS[type(ours)] = _merger(None, type(ours), None)
-    else:
-        kind = type(ours) if model is None else model
-        whose, merger = _MERGERS.get((model is None, kind, id(policy)), (None, None))
-        if merger is None or whose is not policy:
-            merger = _merger(model, kind, policy)
+    kind: Any = type(ours) if model is None else model
+    known = _MERGERS.get(kind if model is policy is None else (model is None, kind, id(policy)))
+    merger = known[1] if known is not None and known[0] is policy else _merger(model, kind, policy)
     return merger(base, ours, theirs, names, at)
 
 
@@ -179,14 +170,16 @@ class Merger(Protocol[S]):
 
 
 def bound(model: Any, policy: Policies | None) -> Any:
-    """``merge`` for a model and a policy: what ``Policy.bind`` gives."""
+    """``merge`` for a model and a policy: what ``Policy.bind`` gives. Raises ``InvalidInput`` and ``PolicyError``."""
+    if not (isinstance(model, (type, str)) or isinstance(origin(model), type) or model is Any):
+        raise InvalidInput(f"{model!r} is no model: give a class, or the name of a table of plain records")
+    rule_for(model, policy)
     return _merger(model, model, policy)
 
 
-_BY_CLASS: dict[type, Merger[Any]] = {}
-_MERGERS: dict[tuple[bool, Any, int], tuple[Policies | None, Merger[Any]]] = {}
-"""What ``_merger`` gave: by the class of ``ours`` alone; by whether that or ``model=`` says the kind, by the kind, and
-by the policy's ``id``.
+_MERGERS: dict[Any, tuple[Policies | None, Merger[Any]]] = {}
+"""What ``_merger`` gave, and for which policy: by the class of ``ours`` where that is all that is said; else by whether
+that is the kind or ``model=``, by the kind, and by the policy's ``id``, which another one can have later.
 """
 
 _MOST = 1024
@@ -202,7 +195,7 @@ def _merger(model: Any, kind: Any, policy: Any) -> Merger[Any]:
     if named is None:  # a mapping can change
         if len(_MERGERS) >= _MOST:
             _MERGERS.clear()
-        _MERGERS[model is None, kind, id(policy)] = policy, made
+        _MERGERS[kind if model is policy is None else (model is None, kind, id(policy))] = policy, made
     return made
 
 
@@ -224,7 +217,6 @@ def _made(model: Any, kind: Any, policy: Any, named: tuple[tuple[str, Policy], .
 
 def forget() -> None:
     """Makes all mergers anew, when they are next asked for."""
-    _BY_CLASS.clear()
     _MERGERS.clear()
     _made.cache_clear()
 

@@ -232,8 +232,8 @@ class Version(Generic[T]):
 
     @property
     def updated(self) -> Timestamp:
-        """The latest stamp of all."""
-        return max(self.seen.values())
+        """The latest stamp of all; of a copy that nobody has written since, that of the copying."""
+        return max(self.created, *self.seen.values())
 
     @property
     def commits(self) -> tuple[Commit, ...]:

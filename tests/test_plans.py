@@ -30,6 +30,7 @@ from mergecore import (
     InvalidInput,
     Pass,
     Policy,
+    PolicyError,
     StrategyError,
     add_wins,
     counter,
@@ -44,7 +45,7 @@ from mergecore import (
     text,
     three_way,
 )
-from mergecore.plan import kind_of_type
+from mergecore.comparing import kind_of_type
 from mergecore.testing import PLAN_MUTANTS, Case, check, mutated
 from mergecore.threeway import forget, walked
 from mergecore.values import same
@@ -628,3 +629,16 @@ def test_an_outcome_does_not_keep_what_keeps_it() -> None:
     del kept
     gc.collect()
     assert gone() is None
+
+
+@pytest.mark.parametrize("model", [Street(), 42, None, [Street]])
+def test_what_is_no_model_is_not_bound(model: Any) -> None:
+    """An instance, say."""
+    with pytest.raises(InvalidInput, match="is no model"):
+        Policy().bind(model)
+
+
+def test_a_policy_is_checked_where_it_is_bound() -> None:
+    """And not first where two records meet."""
+    with pytest.raises(PolicyError, match="did you mean 'number'"):
+        Policy(fields={"numbr": lww}).bind(Street)

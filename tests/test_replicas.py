@@ -86,15 +86,14 @@ def _run(machine: Any, examples: int, steps: int = 40, **how: Any) -> None:
 @pytest.mark.laws
 def test_after_everyone_has_heard_everything_no_update_is_lost(tally: Tally) -> None:
     """Equal bytes, and each write is shown, open, lost, or replaced by somebody who had seen it."""
-    runs = min(settings().max_examples // 3, 2_500)
+    runs = min(settings().max_examples // 2, 2_500)
     machine = replica_machine(Todo, newer=NewerTodo)
     started = time.perf_counter()
     _run(machine, runs)
     counts = machine.counts
     tally("replicas, runs", counts["runs"], runs * 9 // 10, f"{time.perf_counter() - started:.0f} s")
     for what, per_run in _FLOORS.items():
-        floor = runs * per_run
-        tally(f"replicas, {what}", counts[what], int(floor if floor > 50 else floor - 1.5 * floor**0.5))  # few vary
+        tally(f"replicas, {what}", counts[what], int(runs * per_run))
     print({what: n for what, n in counts.items() if what not in _FLOORS})
 
 
@@ -149,7 +148,7 @@ def test_the_laws_catch_a_mutant_of_replicas(name: str, tally: Tally) -> None:
         for law in (joins, replicas, mesh):
             try:
                 law()
-            except (AssertionError, LookupError) as error:  # a broken version may be none that can be shown
+            except AssertionError as error:
                 caught.append(str(error).splitlines()[0][:90])
                 break
     assert caught, f"{name} survives"

@@ -1158,6 +1158,7 @@ def test_a_fork_of_a_fork_has_an_id_of_its_own() -> None:
     """A copy is a record like any other."""
     w = _assigned("ann ben")
     _, copy = w.at["ann"].fork(w.clocks["ann"], "assignee")
+    assert copy.created == copy.updated > w.at["ann"].updated, "it was written before it was made"
     one = copy.edit(w.clocks["ann"], assignee="x")
     other = copy.edit(w.clocks["ben"], assignee="y")
     v = join(one, other)

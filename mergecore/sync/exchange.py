@@ -471,7 +471,7 @@ class Session:
 
 
 class _Ahead:
-    """A request that is under way while what came before it is stored."""
+    """A request that is under way while what came before it is stored. Nobody who leaves waits for it."""
 
     def __init__(self, ask: Callable[[Request], tuple[Response, int, int]], request: Request) -> None:
         self.request = request

@@ -90,7 +90,9 @@ class Response(msgspec.Struct):
 
 
 class Link(Protocol):
-    """A way to a node: in this process, or over HTTP."""
+    """A way to a node: in this process, or over HTTP. One that ``is_remote`` may be asked for what is next, by a thread
+    of its own, while what it gave is stored.
+    """
 
     address: str
 

@@ -275,7 +275,7 @@ def _again_changes_nothing(drawn: Drawn) -> None:
             join(b, both),
             join(both, Version.decode(both.encode(), drawn.model, drawn.policy)),
         ):
-            assert again.encode() == both.encode(), f"what is in it already changed it: {both!r}"
+            assert again.encode() == both.encode(), f"what is in it already changed it: {both.encode()!r}"
 
 
 def _bytes_say_everything(drawn: Drawn) -> None:

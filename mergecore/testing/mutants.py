@@ -14,6 +14,7 @@ import msgspec
 
 from .. import codec, edits, history, plan, threeway, version, view, writing
 from ..clock import Clock, Timestamp
+from ..comparing import CHANGED, Kind
 from ..history import Commit, History, ORSet, PNCounter, Tally, heads_of
 from ..paths import ByPath, Path, Slice
 from ..policy import Rule
@@ -231,7 +232,7 @@ class _Instead(NamedTuple):
 # ------------------------------------------------------------------------------------------------ plans
 
 
-def _told_as_exact(declared: Any, within: Any = ()) -> plan.Kind:
+def _told_as_exact(declared: Any, within: Any = ()) -> Kind:
     """Python's own comparison, of values of any type."""
     return "exact"
 
@@ -264,8 +265,8 @@ def _without_columns(self: Any, *said: Any) -> list[str]:
 _record = plan._Writer.record
 
 
-def _compared_as_exact(kind: plan.Kind) -> tuple[_Instead, ...]:
-    return (_Instead(plan, "_CHANGED", plan._CHANGED | {kind: plan._CHANGED["exact"]}),)
+def _compared_as_exact(kind: Kind) -> tuple[_Instead, ...]:
+    return (_Instead(plan, "CHANGED", CHANGED | {kind: CHANGED["exact"]}),)
 
 
 PLAN_MUTANTS: dict[str, tuple[_Instead, ...]] = {
