@@ -149,6 +149,9 @@ def rebased(
         if not isinstance(state, History) and (state is not None or kind_of(rule) is not History):
             (ordinary if looked_at is None else beside)[path] = change
             continue
+        if not _same_heads(state, before) and _is_buried(reading, path, change):
+            beside[path] = change
+            continue
         now = _seen_view(reading, path, change)
         open_ = bool(now.conflicts or now.lost or now.old)
         if looked_at is None:
@@ -202,6 +205,18 @@ def _seen_view(reading: Reading, path: Path, change: Leaf) -> View:
     state = reading.fields.get(path)
     hidden = path not in reading.rules and not change.foreign
     return NOTHING if hidden or not isinstance(state, History) else view(state, change.rule, path)
+
+
+def _is_buried(reading: Reading, path: Path, change: Leaf) -> bool:
+    """Whether something was written, below a record that is absent, that nobody had seen who took that away: it is
+    shown as lost, or is a candidate, and stays that.
+    """
+    state = reading.fields.get(path)
+    if path in reading.rules or change.foreign or not isinstance(state, History):
+        return False
+    places = [reading.fields.get(at) for at in reading.places if path[: len(at)] == at]
+    gone = [head for place in places if isinstance(place, History) for head in place.heads if head.value is not PRESENT]
+    return any(not any(one.has(stamp) for one in gone) for stamp in state.stamps())
 
 
 def _same_heads(one: State | None, other: State | None) -> bool:

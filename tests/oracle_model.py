@@ -198,6 +198,7 @@ def put(pol: Any, v: Any, clock: Any, flat: Flat, base: Any, by: str | None, clo
 
     Unlike the model's, also of fields that keep no base: what has not moved on since ``base`` is an ordinary edit, and
     so is what the value API settles, where nothing is lost yet. If that is what is shown already, nothing is written.
+    What was lost in a record that is absent stays beside what is written there.
     """
     plain = isinstance(base, dict)
     ref: Any = None if plain else v if base is None else base
@@ -221,6 +222,10 @@ def put(pol: Any, v: Any, clock: Any, flat: Flat, base: Any, by: str | None, clo
             there.get(p, UNSET) != old.get(p, UNSET) if plain else heads_at(v, p) != heads_at(ref, p) for p in inside
         ):  # who takes a record away has seen no more of it than the base shows
             hard[path] = value
+            continue
+        if path not in there and is_buried(v, path) and (plain or heads_at(v, path) != heads_at(ref, path)):
+            hard[path] = value
+            given[path] = (was, None, False)
             continue
         trusted = not (now.cands or now.lost or now.old)
         if plain:
@@ -247,6 +252,12 @@ def put(pol: Any, v: Any, clock: Any, flat: Flat, base: Any, by: str | None, clo
         known = {path: known[path] for path in easy if path in known}
         v = M._commit(pol, v, M.Commit(clock.tick(v.seen), v.seen, by), easy, given=known, closed=True)
     return v
+
+
+def is_buried(v: Any, path: str) -> bool:
+    """Whether something was written in a record that is absent, that nobody had seen who took it away."""
+    gone = absences(v, path.rpartition(".")[0])
+    return any(not any(has(g, h.commit.stamp) for g in gone) for h in heads_at(v, path))
 
 
 def seen(pol: Any, v: Any, path: str) -> Any:

@@ -1093,3 +1093,19 @@ def test_what_fields_there_are_is_schema() -> None:
     ):
         with pytest.raises(SchemaMismatch, match="is stored"):
             _ = Version.decode(data, model, policy).record
+
+
+@pytest.mark.parametrize("by_value", [False, True])
+def test_what_was_lost_in_an_absent_record_stays_when_it_is_written_again(by_value: bool) -> None:
+    """Ann wrote an address; Ben wrote one and took it away, which beat hers; then a form from before that comes in."""
+    w = World(Person("x"), "ann ben")
+    start = w.at["ann"]
+    ann = start.edit(w.clocks["ann"], {"address": {"street": "hers"}})
+    ben = start.edit(w.clocks["ben"], {"address": {"street": "his"}}).edit(w.clocks["ben"], {"address": None})
+    both = join(ann, ben)
+    assert both.record.address is None
+    assert "hers" in [lost.value.street for lost in both.lost if lost.path == ("address",)]
+    form = msgspec.structs.replace(start.record, address=Address("new"))
+    after = both.put(w.clocks["ben"], form, base=start.record if by_value else start)
+    assert after.record.address == Address("new")
+    assert "hers" in [lost.value for lost in after.lost if lost.path == ("address", "street")]
