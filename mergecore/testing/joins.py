@@ -458,12 +458,16 @@ JOIN_LAWS: dict[str, Callable[[Drawn], None]] = {
 
 
 def check_joins(drawn: Drawn) -> None:
-    """Raises ``AssertionError``, which names the law, where one does not hold."""
+    """Raises ``AssertionError``, which names the law, where one does not hold, or cannot even be asked since a join
+    raises.
+    """
     for name, law in JOIN_LAWS.items():
         try:
             law(drawn)
-        except AssertionError as error:
-            raise AssertionError(f"the law {name!r} does not hold: {error}\n{drawn.policy}") from error
+        except Exception as error:
+            raise AssertionError(
+                f"the law {name!r} does not hold: {type(error).__name__}: {error}\n{drawn.policy}"
+            ) from error
 
 
 # ------------------------------------------------------------------------------------------------ exactness

@@ -474,9 +474,11 @@ LAWS: dict[str, Callable[[Case], None]] = {
 
 
 def check(case: Case) -> None:
-    """Raises ``AssertionError``, which names the law and the case, where one does not hold."""
+    """Raises ``AssertionError``, which names the law and the case, where one does not hold, or cannot even be asked
+    since the merge raises, or its parts do not fit together.
+    """
     for name, law in LAWS.items():
         try:
             law(case)
-        except AssertionError as error:
-            raise AssertionError(f"the law {name!r} does not hold: {error}\n{case}") from error
+        except Exception as error:
+            raise AssertionError(f"the law {name!r} does not hold: {type(error).__name__}: {error}\n{case}") from error
