@@ -6,8 +6,8 @@ one side changed is taken, and where both changed it the field is settled in pla
 has no answer to (sides of other classes, no base, anything that raises) goes to the walk as a whole.
 
 Nothing of a model gets into the source but names that are ASCII identifiers; all else, its other names too, is bound
-in the function's namespace. Imports ``annotations``, ``comparing``, ``paths``, ``policy``, ``records``, ``strategies``,
-``times``, ``values`` and ``walk``.
+in the function's namespace. Imports ``annotations``, ``comparing``, ``documents``, ``paths``, ``policy``, ``records``,
+``strategies``, ``values`` and ``walk``.
 """
 
 from __future__ import annotations
@@ -21,169 +21,26 @@ import sys
 import weakref
 from collections.abc import Callable, Iterable
 from enum import Enum
-from functools import lru_cache
-from itertools import chain, compress, repeat
-from operator import is_, is_not, ne, or_
 from typing import Any
 
 import msgspec
 
 from .annotations import marks_in, members_of
 from .comparing import CHANGED, EXACT, REALLY, SPELLED, Kind, compares, kind_of_type, literals_of
+from .documents import NAMES, PLAIN, Run, Unplanned, moments
 from .paths import Path
 from .policy import Rule
 from .records import build, fields_of, is_record, origin, values_of
 from .strategies import Part
-from .times import times_of
-from .values import MAX_DEPTH, UNSET, Sides, check_value, larger, same
-from .walk import Question, Walk
+from .values import UNSET, larger, same
+from .walk import Question
 
-__all__ = ["NAMES", "Run", "compiled", "document"]
-
-NAMES = ("ours", "theirs")
-"""Of the sides, unless they are given."""
-
-# ---------------------------------------------------------------------------------------------------- at run time
-
-
-class Run:
-    """One merge, as far as the generated function cannot do it alone: the walk, where a field needs it."""
-
-    __slots__ = ("asked", "rule", "times", "walk")
-
-    def __init__(self, rule: Rule, *asked: Any, times: Any = (None, None)) -> None:
-        self.rule, self.asked, self.times = rule, asked, times
-        self.walk: Walk | None = None
-
-    def _walk(self) -> Walk:
-        """The walk, of sides of which nothing was looked at: what it is asked about is checked place by place."""
-        if self.walk is None:
-            *sides, names, at = self.asked
-            self.walk = Walk(Question(Sides(*sides), self.rule, names, times_of(at, names), {}), {}, None)
-        return self.walk
-
-    def _check(self, path: Path, sides: Sides) -> None:
-        """Raises ``InvalidInput`` for what a walk cannot go over."""
-        asked = self._walk().asked
-        for value, what in zip(sides, ("base", *asked.names)):
-            check_value(value, what, asked.kinds, path, MAX_DEPTH - len(path))
-
-    def node(self, rule: Rule, path: Path, base: Any, ours: Any, theirs: Any, said: Any = UNSET) -> Any:
-        """The value of one place, by the walk. ``said``: what the first part, a user's function, has said already."""
-        walk = self._walk()
-        if said is not UNSET:
-            walk.said[path] = said
-        sides = Sides(base, ours, theirs)
-        self._check(path, sides)
-        value = walk.node(rule, path, sides)
-        if value is UNSET and UNSET not in sides:
-            raise _Unplanned("a field without a value, which is a matter of the whole record")
-        return value
-
-    def any(self, rule: Rule, path: Path, base: Any, ours: Any, theirs: Any) -> Any:
-        """The value of a place whose type says nothing of what stands there."""
-        if base is UNSET or ours is UNSET or theirs is UNSET:
-            raise _Unplanned("a field without a value, which is a matter of the whole record")
-        if _is_flat(base) and _is_flat(ours) and _is_flat(theirs):
-            if same(theirs, base):
-                return ours
-            if same(ours, base):
-                return theirs
-        return self.node(rule, path, base, ours, theirs)
-
-    def group(self, rule: Rule, path: Path, name: str, base: Any, ours: Any, theirs: Any) -> dict[str, Any]:
-        """The members of a group that both sides changed."""
-        maps = Sides(base, ours, theirs).each(values_of)
-        self._check(path, maps)
-        parts = self._walk().group(rule, path, name, maps)
-        if UNSET in parts.values():
-            raise _Unplanned("a member without a value, which is a matter of the whole record")
-        return parts
-
-    def maps(self, rule: Rule, path: Path, base: dict[str, Any], ours: dict[str, Any], theirs: dict[str, Any]) -> Any:
-        """Three plain dictionaries by key; the walk is asked where their keys are not the same, in one order."""
-        if len(path) >= MAX_DEPTH or not (_opens_maps(rule) and _have_one_order(base, ours, theirs)):
-            return self.node(rule, path, base, ours, theirs)
-        made: dict[str, Any] | None = None
-        was, mine, other = ([*map(type, side.values())] for side in (base, ours, theirs))
-        keys: Iterable[str] = ours
-        if _PLAIN.issuperset(was) and (was == mine == other or (_PLAIN.issuperset(mine) and _PLAIN.issuperset(other))):
-            changed = map(ne, base.values(), theirs.values())  # most of the work is done in C
-            if was != other:
-                changed = map(or_, changed, map(is_not, was, other))
-            if float not in was or all(compress(theirs.values(), map(is_, other, repeat(float)))):
-                keys = compress(ours, changed)  # else there are zeros, of which two are equal
-        for key in keys:
-            b, o, t = base[key], ours[key], theirs[key]
-            if type(b) in _PLAIN and type(o) in _PLAIN and type(t) in _PLAIN:
-                if _alike(t, b):
-                    continue
-                value = t if _alike(o, b) else self.scalar(rule.child(key), (*path, key), b, o, t)
-            elif type(b) is dict and type(o) is dict and type(t) is dict:
-                value = self.maps(rule.child(key).of(dict), (*path, key), b, o, t)
-            else:
-                value = self.any(rule.child(key), (*path, key), b, o, t)
-            if value is not o:
-                made = made or ours.copy()
-                made[key] = value
-        return made or ours
-
-    def scalar(self, rule: Rule, path: Path, base: Any, ours: Any, theirs: Any) -> Any:
-        """What both changed, in whatever way."""
-        mine, other = self.times
-        differ = ours != base and theirs != base and base == base and ours == ours and theirs == theirs  # none is NaN
-        if differ and mine is not None and other is not None:
-            part = next((p for p in rule.strategy.parts if p.decide is not None or "text" in p.opens), None)
-            if part is not None and part.name == "lww" and part.user is None:
-                return larger(ours, theirs) if mine == other else ours if mine > other else theirs
-        return self.node(rule, path, base, ours, theirs)
-
-
-class _Unplanned(Exception):
-    """Nothing that a plan can do: the walk is asked about the whole."""
-
-
-_PLAIN = frozenset((str, int, bool, float, type(None), bytes))
-
-
-def _have_one_order(*maps: dict[Any, Any]) -> bool:
-    """Whether dictionaries have the same keys in one order, and texts alone: Python takes True and 1 for one key."""
-    first, second, third = map(list, maps)
-    return first == second == third and {str}.issuperset(map(type, chain(first, second, third)))
-
-
-def _is_flat(value: Any) -> bool:
-    """Whether a value is plain, or a list of plain ones: nothing in it has to be looked into."""
-    return type(value) in _PLAIN or (type(value) is list and _PLAIN.issuperset(map(type, value)))
-
-
-def _alike(p: Any, q: Any) -> bool:
-    """Whether two plain values are spelled alike."""
-    return p is q or (p == q and type(p) is type(q) and (bool(p) or type(p) is not float or str(p) == str(q)))
-
-
-@lru_cache(4096)
-def _opens_maps(rule: Rule) -> bool:
-    """Whether dictionaries are opened by key and by nothing else, before any other part of the strategy is asked."""
-    if rule.declared is not Any or rule.groups or rule.deleted or rule.whole:
-        return False
-    parts = itertools.takewhile(lambda part: part.decide is None, rule.strategy.parts)
-    return rule.by_field or any("map" in part.opens for part in parts)
+__all__ = ["compiled"]
 
 
 def _unlike(p: Any, q: Any) -> bool:
     """Whether two values are spelled otherwise."""
     return not same(p, q)
-
-
-def _moments(at: Any, names: tuple[str, str]) -> tuple[Any, Any]:
-    """The times of the two sides; ``None`` where they have none, or one by path. Raises ``InvalidInput``."""
-    if at is None:
-        return None, None
-    if type(at) is tuple and len(at) == 2 and type(at[0]) is type(at[1]) is int and not (at[0] | at[1]) >> 47:
-        return at  # no need to look closer
-    mine, other = times_of(at, names)
-    return mine.one, other.one
 
 
 def _rebuilt(cls: type, ours: Any, theirs: Any, new: dict[str, Any]) -> Any:
@@ -210,7 +67,7 @@ def compiled(
     return _Writer(rule, merged, walked, question, named).function()
 
 
-_START = ["run = run or Run(rule, base, ours, theirs, names, at)"]
+_START = ["run = run or Run(rule, (base, ours, theirs, names, at), x, y)"]
 
 
 _NUMBERS = itertools.count(1)
@@ -226,8 +83,8 @@ class _Writer:
         self.lines: list[str] = []
         self.names: dict[str, Any] = {
             "Merged": merged, "walked": walked, "question": question, "named": named, "NAMES": NAMES,
-            "UNSET": UNSET, "Run": Run, "larger": larger, "moments": _moments, "put": msgspec.structs.force_setattr,
-            "rule": rule, "rebuilt": _rebuilt, "unlike": _unlike, "Unplanned": _Unplanned,
+            "UNSET": UNSET, "Run": Run, "larger": larger, "moments": moments, "put": msgspec.structs.force_setattr,
+            "rule": rule, "rebuilt": _rebuilt, "unlike": _unlike, "Unplanned": Unplanned,
         }  # fmt: skip
         self.inner = 0
 
@@ -322,7 +179,7 @@ class _Writer:
             lines = [*start, v, *end]
             return [three, *lines] if kind == "any" else [three, "if t is not b:", *_in(lines)]
         if kind == "any":
-            return [three, *start, f"v = run.any({asked})", *end]
+            return [three, *start, f"v = run.field({asked})", *end]
         both = self.both(rule, declared, kind, asked, start)
         if kind == "exact":  # most are, and most are unchanged: no name is given to what is looked at once
             settled = [three, "if o == b: v = t", *both, *end]
@@ -480,27 +337,4 @@ def _plain_types(declared: Any) -> set[type]:
     """The classes whose instances a field takes, whatever they are; none where its type says more."""
     if marks_in(declared, msgspec.Meta):
         return set()
-    return {origin(one) for one in members_of(declared)} & _PLAIN
-
-
-def document(
-    rule: Rule, merged: type, walked: Callable[..., Any], question: Callable[..., Question], named: Callable[..., Any]
-) -> Callable[..., Any]:
-    """The merge of plain dictionaries, as a function like that of ``compiled``: by one loop, since nobody says what
-    fields they have. ``rule`` is that of dictionaries.
-    """
-
-    def merge(base: Any, ours: Any, theirs: Any, names: Any = NAMES, at: Any = None) -> Any:
-        if not (type(base) is dict and type(ours) is dict and type(theirs) is dict):
-            return walked(base, ours, theirs, names, at)
-        if names is not NAMES:
-            names = named(names)
-        run = Run(rule, base, ours, theirs, names, at, times=_moments(at, names))
-        try:
-            value = run.maps(rule, (), base, ours, theirs)
-        except Exception:
-            return walked(base, ours, theirs, names, at)
-        conflicts = () if run.walk is None else tuple(run.walk.conflicts)
-        return merged(value, conflicts, question, base, ours, theirs, names, at)
-
-    return merge
+    return {origin(one) for one in members_of(declared)} & PLAIN

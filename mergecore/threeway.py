@@ -15,9 +15,10 @@ import msgspec
 
 from .annotations import member_for
 from .answers import read_answers
+from .documents import NAMES, document
 from .errors import InvalidInput, MergeConflict
 from .paths import ByPath, Path
-from .plan import NAMES, compiled, document
+from .plan import compiled
 from .policy import Policies, Policy, rule_for
 from .records import convert, is_record, origin
 from .strategies import Conflict

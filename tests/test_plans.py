@@ -307,7 +307,13 @@ def document(rng: Random) -> Case:
         return {key: value(depth + 1) for key in rng.sample("xyz", rng.randint(0, 3))}
 
     def side() -> dict[Any, Any]:
-        return {key: value() if rng.random() < 0.4 else _copy(held) for key, held in base.items()}
+        kept = {key: value() if rng.random() < 0.4 else _copy(held) for key, held in base.items()}
+        if rng.random() < 0.4:  # others were added, some are gone, and where they stand is another matter
+            items = [*kept.items(), *((key, value()) for key in rng.sample("aefg", rng.randint(0, 2)))]
+            kept = dict(rng.sample(items, len(items)) if rng.random() < 0.2 else items)
+            for key in rng.sample([*kept], rng.randint(0, min(2, len(kept)))):
+                del kept[key]
+        return kept
 
     base = {key: value() for key in rng.sample(["a", "b", "c", "d", "e", rng.choice((1, True))], rng.randint(1, 5))}
     fields: Any = rng.choice(({}, {"a": counter}, {"b": keep_both}, {"*": fww}, {"a.x": largest}))

@@ -12,9 +12,10 @@ from typing import Any, NamedTuple
 
 import msgspec
 
-from .. import codec, edits, history, plan, threeway, version, view, writing
+from .. import codec, documents, edits, history, plan, threeway, version, view, writing
 from ..clock import Clock, Timestamp
 from ..comparing import CHANGED, Kind
+from ..documents import Run
 from ..history import Commit, History, ORSet, PNCounter, Tally, heads_of
 from ..paths import ByPath, Path, Slice
 from ..policy import Rule
@@ -237,7 +238,7 @@ def _told_as_exact(declared: Any, within: Any = ()) -> Kind:
     return "exact"
 
 
-def _conflict_untold(self: plan.Run, rule: Rule, path: Path, *sides: Any) -> Any:
+def _conflict_untold(self: Run, rule: Rule, path: Path, *sides: Any) -> Any:
     """What both changed is shown, and nobody is asked."""
     return larger(*sides[1:3])
 
@@ -257,12 +258,23 @@ def _python_alike(p: Any, q: Any) -> bool:
     return bool(p == q)
 
 
+def _python_one_sided(base: Any, ours: Any, theirs: Any) -> Any:
+    """Python's own comparison, of what stands in dictionaries."""
+    return ours if theirs == base else theirs if ours == base else UNSET
+
+
+def _all_keys(self: Run, rule: Rule, path: Path, *sides: Any) -> Any:
+    """Whatever one side has, the record has."""
+    return {**sides[2], **sides[1], **_keyed(self, rule, path, *sides)}
+
+
 def _without_columns(self: Any, *said: Any) -> list[str]:
     """A column that means deletion is a field as others."""
     return [line for line in _record(self, *said) if "raise Unplanned" not in line]
 
 
 _record = plan._Writer.record
+_keyed = Run.keyed
 
 
 def _compared_as_exact(kind: Kind) -> tuple[_Instead, ...]:
@@ -274,10 +286,13 @@ PLAN_MUTANTS: dict[str, tuple[_Instead, ...]] = {
     "plans: the order of keys is no matter": _compared_as_exact("map"),
     "plans: zero has no sign": _compared_as_exact("float"),
     "plans: a moment has no zone": _compared_as_exact("moment"),
-    "plans: a conflict is not told": (_Instead(plan.Run, "node", _conflict_untold),),
+    "plans: a conflict is not told": (_Instead(Run, "node", _conflict_untold),),
     "plans: theirs wins ties": (_Instead(plan, "larger", _theirs),),
     "plans: invariants unchecked": (_Instead(plan, "_is_copied", _copied),),
-    "plans: a dictionary's True is 1": (_Instead(plan, "_alike", _python_alike),),
+    "dictionaries: True is 1": (_Instead(documents, "_alike", _python_alike),),
+    "dictionaries: True is 1 in what they hold": (_Instead(documents, "_one_sided", _python_one_sided),),
+    "dictionaries: what one side took away comes back": (_Instead(Run, "keyed", _all_keys),),
+    "dictionaries: theirs wins ties": (_Instead(documents, "larger", _theirs),),
     "plans: a column that means deletion is one of many": (_Instead(plan._Writer, "record", _without_columns),),
 }
 

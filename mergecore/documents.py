@@ -1,0 +1,263 @@
+"""Plain dictionaries merged without a plan of their fields, since nobody says what fields they have.
+
+What it does is what the walk does, which stays its oracle. Three dictionaries with the same keys in one order, as most
+are, are compared by passes in C: which values differ, and which classes they have, since to Python ``True`` is ``1``.
+Only what changed, and what contains something, is looked at one by one. What both sides changed is settled in place
+where that is a matter of times alone; else the walk is asked about that place. Imports ``paths``, ``policy``,
+``strategies``, ``times``, ``values`` and ``walk``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import lru_cache
+from itertools import chain, combinations, compress, count, takewhile
+from operator import countOf, is_, is_not, ne
+from typing import Any
+
+import msgspec
+
+from .paths import Path
+from .policy import Rule
+from .records import values_of
+from .times import times_of
+from .values import MAX_DEPTH, UNSET, Sides, check_value, larger, same
+from .walk import Question, Walk
+
+__all__ = ["NAMES", "PLAIN", "Run", "Unplanned", "document", "moments"]
+
+NAMES = ("ours", "theirs")
+"""Of the sides, unless they are given."""
+
+PLAIN = frozenset((str, int, bool, float, type(None), bytes))
+"""Classes of values that contain nothing."""
+
+
+class Unplanned(Exception):
+    """Nothing that can be done here: the walk is asked about the whole."""
+
+
+def moments(at: Any, names: tuple[str, str]) -> tuple[Any, Any]:
+    """The times of the two sides; ``None`` where they have none, or one by path. Raises ``InvalidInput``."""
+    if at is None:
+        return None, None
+    if type(at) is tuple and len(at) == 2 and type(at[0]) is type(at[1]) is int and not (at[0] | at[1]) >> 47:
+        return at  # no need to look closer
+    mine, other = times_of(at, names)
+    return mine.one, other.one
+
+
+class Run(msgspec.Struct):
+    """One merge, as far as it goes without the walk; and the walk, where a place needs it."""
+
+    rule: Rule
+    asked: tuple[Any, ...]
+    x: Any = None
+    y: Any = None
+    walk: Walk | None = None
+
+    def walking(self) -> Walk:
+        """The walk, of sides of which nothing was looked at: what it is asked about is checked place by place."""
+        if self.walk is None:
+            *sides, names, at = self.asked
+            self.walk = Walk(Question(Sides(*sides), self.rule, names, times_of(at, names), {}), {}, None)
+        return self.walk
+
+    def check(self, path: Path, *sides: Any) -> None:
+        """Raises ``InvalidInput`` for what a walk cannot go over."""
+        asked = self.walking().asked
+        for value, what in zip(sides, ("base", *asked.names)):
+            check_value(value, what, asked.kinds, path, MAX_DEPTH - len(path))
+
+    def node(self, rule: Rule, path: Path, base: Any, ours: Any, theirs: Any, said: Any = UNSET) -> Any:
+        """The value of one place, by the walk. ``said``: what the first part, a user's function, has said already."""
+        walk = self.walking()
+        if said is not UNSET:
+            walk.said[path] = said
+        self.check(path, base, ours, theirs)
+        value = walk.node(rule, path, Sides(base, ours, theirs))
+        if value is UNSET and base is not UNSET and ours is not UNSET and theirs is not UNSET:
+            raise Unplanned("a field without a value, which is a matter of the whole record")
+        return value
+
+    def group(self, rule: Rule, path: Path, name: str, *records: Any) -> dict[str, Any]:
+        """The members of a group that both sides changed."""
+        maps = Sides(*map(values_of, records))
+        self.check(path, *maps)
+        parts = self.walking().group(rule, path, name, maps)
+        if UNSET in parts.values():
+            raise Unplanned("a member without a value, which is a matter of the whole record")
+        return parts
+
+    def field(self, rule: Rule, path: Path, base: Any, ours: Any, theirs: Any) -> Any:
+        """The value of a field whose type says nothing of what stands there."""
+        if base is UNSET or ours is UNSET or theirs is UNSET:
+            raise Unplanned("a field without a value, which is a matter of the whole record")
+        return self.any(rule, path, base, ours, theirs)
+
+    def any(self, rule: Rule, path: Path, base: Any, ours: Any, theirs: Any) -> Any:
+        """The value of any place; ``UNSET`` where there is none."""
+        kind = type(ours)
+        if kind is dict and type(base) is type(theirs) is dict:
+            return self.maps(rule.of(dict), path, base, ours, theirs)
+        if not (_is_flat(base) and _is_flat(ours) and _is_flat(theirs)):
+            self.check(path, base, ours, theirs)
+        if same(theirs, base):
+            return ours
+        if same(ours, base):
+            return theirs
+        return self.scalar(rule, path, base, ours, theirs)
+
+    def maps(self, rule: Rule, path: Path, base: dict[Any, Any], ours: dict[Any, Any], theirs: dict[Any, Any]) -> Any:
+        """Three dictionaries, by key. ``rule`` is that of dictionaries there."""
+        if len(path) >= MAX_DEPTH or not _opens_maps(rule):
+            return self.node(rule, path, base, ours, theirs)
+        keys = [*ours]
+        if not ([*base] == keys == [*theirs] and countOf(map(type, chain(keys, theirs)), str) == 2 * len(keys)):
+            return self.keyed(rule, path, base, ours, theirs)
+        changed = [*map(ne, base.values(), theirs.values())]  # most of the work is done in C
+        was, mine, other = [*map(type, base.values())], [*map(type, ours.values())], [*map(type, theirs.values())]
+        inside: set[str] = set()
+        if watched := {*was} - _EXACT:
+            for at in compress(count(), map(watched.__contains__, was)):
+                if was[at] is not float:
+                    inside.add(keys[at])
+                elif theirs[keys[at]]:
+                    continue  # of zeros two are equal
+                changed[at] = True
+        if not (are_alike := was == mine == other):
+            for row in (mine, other):
+                for at in compress(count(), map(is_not, was, row)):
+                    changed[at] = True
+                    if row[at] not in PLAIN:
+                        inside.add(keys[at])
+        made: dict[str, Any] | None = None
+        x, y = self.x, self.y
+        is_timed = x is not None and y is not None
+        for key in compress(keys, changed):
+            b, o, t = base[key], ours[key], theirs[key]
+            if key in inside:
+                v = _one_sided(b, o, t)
+                if v is UNSET:
+                    v = self.any(rule.child(key), (*path, key), b, o, t)
+            elif o == b and ((are_alike and o) or _alike(o, b)):
+                if not t and _alike(t, b):
+                    continue
+                v = t
+            elif _alike(t, b):
+                continue
+            elif is_timed and o != b and t != b and b == b and o == o and t == t and _is_timed(rule.child(key)):
+                v = larger(o, t) if x == y else o if x > y else t
+            else:
+                v = self.node(rule.child(key), (*path, key), b, o, t)
+            if v is not o:
+                if made is None:
+                    made = ours.copy()
+                made[key] = v
+        return ours if made is None else made
+
+    def keyed(self, rule: Rule, path: Path, *sides: dict[Any, Any]) -> Any:
+        """Dictionaries of which one has a key that another one has not, or in another order."""
+        if not {str}.issuperset(map(type, chain(*sides))):
+            return self.node(rule, path, *sides)
+        base, ours, theirs = sides
+        was, mine, other = map(list, sides)
+        keys: list[str] | None = None
+        for side, now, kept, held in ((ours, mine, theirs, other), (theirs, other, ours, mine)):
+            if was == held and all(key in side or same(kept[key], base[key]) for key in was):
+                keys = [*now, *(key for key in was if key not in side)]  # those that only this side took away
+        made = {}
+        for key in keys or self.walking().keys(Sides(*sides)):
+            b, o, t = base.get(key, UNSET), ours.get(key, UNSET), theirs.get(key, UNSET)
+            value = self.any(rule.child(key), (*path, key), b, o, t)
+            if value is not UNSET:
+                made[key] = value
+        for side in (ours, theirs):
+            if [*made] == [*side] and all(map(is_, made.values(), side.values())):
+                return side
+        return made
+
+    def scalar(self, rule: Rule, path: Path, base: Any, ours: Any, theirs: Any) -> Any:
+        """What both changed, in whatever way."""
+        x, y = self.x, self.y
+        if x is not None and y is not None and PLAIN.issuperset(map(type, (base, ours, theirs))) and _is_timed(rule):
+            if ours != base and theirs != base and base == base and ours == ours and theirs == theirs:  # none is NaN
+                return larger(ours, theirs) if x == y else ours if x > y else theirs
+        return self.node(rule, path, base, ours, theirs)
+
+
+def _is_flat(value: Any) -> bool:
+    """Whether a value is plain, or a list of plain ones: nothing in it has to be looked into."""
+    return type(value) in PLAIN or (type(value) is list and PLAIN.issuperset(map(type, value))) or value is UNSET
+
+
+def _one_sided(base: Any, ours: Any, theirs: Any) -> Any:
+    """What stands there where one side is as the base was, of three lists or dictionaries of plain values; ``UNSET``
+    where that cannot be told by Python's own comparison.
+    """
+    kept, value = (theirs, ours) if theirs == base else (ours, theirs)
+    kind = type(kept)
+    if (kept is ours and ours != base) or type(base) is not kind or type(value) is not kind:
+        return UNSET
+    if kind is list:
+        classes = {*map(type, chain(base, ours, theirs))}
+    elif kind is dict and [*base] == [*kept] and [*map(type, base)] == [*map(type, kept)]:
+        classes = {*map(type, chain(base.values(), ours.values(), theirs.values()))}
+    else:
+        return UNSET
+    return value if classes in _BY_EQUALITY else UNSET
+
+
+_EXACT = PLAIN - {float}
+"""Of these two of one class that are equal are spelled alike."""
+
+_BY_EQUALITY = {
+    frozenset(some)
+    for size in range(len(_EXACT) + 1)
+    for some in combinations(_EXACT, size)
+    if not {int, bool}.issubset(some)
+}
+"""Sets of classes that Python compares as ``same`` does, whichever of them stands on which side."""
+
+
+def _alike(p: Any, q: Any) -> bool:
+    """Whether two plain values are spelled alike."""
+    return p is q or (p == q and type(p) is type(q) and (bool(p) or type(p) is not float or str(p) == str(q)))
+
+
+@lru_cache(4096)
+def _opens_maps(rule: Rule) -> bool:
+    """Whether dictionaries are opened by key and by nothing else, before any other part of the strategy is asked."""
+    if rule.declared is not Any or rule.groups or rule.deleted or rule.whole:
+        return False
+    parts = takewhile(lambda part: part.decide is None, rule.strategy.parts)
+    return rule.by_field or any("map" in part.opens for part in parts)
+
+
+@lru_cache(4096)
+def _is_timed(rule: Rule) -> bool:
+    """Whether of plain values the later one wins."""
+    part = next((p for p in rule.strategy.parts if p.decide is not None or "text" in p.opens), None)
+    return part is not None and part.name == "lww" and part.user is None
+
+
+def document(
+    rule: Rule, merged: type, walked: Callable[..., Any], question: Callable[..., Question], named: Callable[..., Any]
+) -> Callable[..., Any]:
+    """The merge of plain dictionaries, as a function like those of ``plan``. ``rule`` is that of dictionaries."""
+
+    def merge(base: Any, ours: Any, theirs: Any, names: Any = NAMES, at: Any = None) -> Any:
+        if not (type(base) is dict and type(ours) is dict and type(theirs) is dict):
+            return walked(base, ours, theirs, names, at)
+        if names is not NAMES:
+            names = named(names)
+        x, y = (None, None) if at is None else moments(at, names)
+        run = Run(rule, (base, ours, theirs, names, at), x, y)
+        try:
+            value = run.maps(rule, (), base, ours, theirs)
+        except Exception:
+            return walked(base, ours, theirs, names, at)
+        conflicts = () if run.walk is None else tuple(run.walk.conflicts)
+        return merged(value, conflicts, question, base, ours, theirs, names, at)
+
+    return merge
