@@ -23,11 +23,12 @@ T = TypeVar("T")
 def _unwrapped(kind: Any) -> tuple[Any, list[Any]]:
     """A type without what stands around it (``Annotated``, ``Required``, an alias ...), and its annotations."""
     found: list[Any] = []
-    while True:
-        if get_origin(kind) is Annotated:
+    while type(kind) is not type:
+        form = get_origin(kind)
+        if form is Annotated:
             found += kind.__metadata__
             kind = kind.__origin__
-        elif get_origin(kind) in (typing.Required, typing.NotRequired, typing.Final, typing.ClassVar):
+        elif form in (typing.Required, typing.NotRequired, typing.Final, typing.ClassVar):
             kind = get_args(kind)[0]
         elif hasattr(kind, "__supertype__"):
             kind = kind.__supertype__
@@ -36,13 +37,14 @@ def _unwrapped(kind: Any) -> tuple[Any, list[Any]]:
         elif isinstance(kind, typing.TypeVar):
             kind = kind.__bound__ or Any
         else:
-            return kind, found
+            break
+    return kind, found
 
 
 def members_of(kind: Any) -> list[Any]:
     """The types of a union, each without its annotations; of any other type, itself."""
     kind, _ = _unwrapped(kind)
-    if get_origin(kind) in (typing.Union, types.UnionType):
+    if type(kind) is not type and get_origin(kind) in (typing.Union, types.UnionType):
         return [one for member in get_args(kind) for one in members_of(member)]
     return [kind]
 

@@ -117,11 +117,11 @@ class Run(msgspec.Struct):
             return self.keyed(rule, path, base, ours, theirs)
         changed = [*map(ne, base.values(), theirs.values())]  # most of the work is done in C
         was, mine, other = [*map(type, base.values())], [*map(type, ours.values())], [*map(type, theirs.values())]
-        inside: set[str] = set()
+        inside: dict[str, bool] = {}  # of what may contain something, whether theirs differs
         if watched := {*was} - _EXACT:
             for at in compress(count(), map(watched.__contains__, was)):
                 if was[at] is not float:
-                    inside.add(keys[at])
+                    inside[keys[at]] = changed[at]
                 elif theirs[keys[at]]:
                     continue  # of zeros two are equal
                 changed[at] = True
@@ -130,14 +130,14 @@ class Run(msgspec.Struct):
                 for at in compress(count(), map(is_not, was, row)):
                     changed[at] = True
                     if row[at] not in PLAIN:
-                        inside.add(keys[at])
+                        inside[keys[at]] = True
         made: dict[str, Any] | None = None
         x, y = self.x, self.y
         is_timed = x is not None and y is not None
         for key in compress(keys, changed):
             b, o, t = base[key], ours[key], theirs[key]
             if key in inside:
-                v = _one_sided(b, o, t)
+                v = _one_sided(b, o, t, inside[key])
                 if v is UNSET:
                     v = self.any(rule.child(key), (*path, key), b, o, t)
             elif o == b and ((are_alike and o) or _alike(o, b)):
@@ -191,21 +191,20 @@ def _is_flat(value: Any) -> bool:
     return type(value) in PLAIN or (type(value) is list and PLAIN.issuperset(map(type, value))) or value is UNSET
 
 
-def _one_sided(base: Any, ours: Any, theirs: Any) -> Any:
+def _one_sided(base: Any, ours: Any, theirs: Any, differs: bool) -> Any:
     """What stands there where one side is as the base was, of three lists or dictionaries of plain values; ``UNSET``
-    where that cannot be told by Python's own comparison.
+    where that cannot be told by Python's own comparison. ``differs``: theirs from the base, by that comparison.
     """
-    kept, value = (theirs, ours) if theirs == base else (ours, theirs)
+    kept, value = (ours, theirs) if differs else (theirs, ours)
     kind = type(kept)
-    if (kept is ours and ours != base) or type(base) is not kind or type(value) is not kind:
+    if type(base) is not kind or type(value) is not kind or (kind is not list and kind is not dict):
         return UNSET
-    if kind is list:
-        classes = {*map(type, chain(base, ours, theirs))}
-    elif kind is dict and [*base] == [*kept] and [*map(type, base)] == [*map(type, kept)]:
-        classes = {*map(type, chain(base.values(), ours.values(), theirs.values()))}
-    else:
+    held = (base, ours, theirs) if kind is list else (base.values(), ours.values(), theirs.values())
+    if {*map(type, chain(*held))} not in _BY_EQUALITY or (differs and ours != base):
         return UNSET
-    return value if classes in _BY_EQUALITY else UNSET
+    if kind is dict and not ([*base] == [*kept] and [*map(type, base)] == [*map(type, kept)]):
+        return UNSET
+    return value
 
 
 _EXACT = PLAIN - {float}

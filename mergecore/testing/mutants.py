@@ -258,9 +258,9 @@ def _python_alike(p: Any, q: Any) -> bool:
     return bool(p == q)
 
 
-def _python_one_sided(base: Any, ours: Any, theirs: Any) -> Any:
+def _python_one_sided(base: Any, ours: Any, theirs: Any, differs: bool) -> Any:
     """Python's own comparison, of what stands in dictionaries."""
-    return ours if theirs == base else theirs if ours == base else UNSET
+    return ours if not differs else theirs if ours == base else UNSET
 
 
 def _all_keys(self: Run, rule: Rule, path: Path, *sides: Any) -> Any:
