@@ -52,8 +52,8 @@ class Run(msgspec.Struct):
 
     rule: Rule
     asked: tuple[Any, ...]
-    x: Any = None
-    y: Any = None
+    x: Any
+    y: Any
     walk: Walk | None = None
 
     def walking(self) -> Walk:
@@ -132,8 +132,7 @@ class Run(msgspec.Struct):
                     if row[at] not in PLAIN:
                         inside[keys[at]] = True
         made: dict[str, Any] | None = None
-        x, y = self.x, self.y
-        is_timed = x is not None and y is not None
+        is_timed = self.x is not None and self.y is not None
         for key in compress(keys, changed):
             b, o, t = base[key], ours[key], theirs[key]
             if key in inside:
@@ -147,7 +146,7 @@ class Run(msgspec.Struct):
             elif _alike(t, b):
                 continue
             elif is_timed and o != b and t != b and b == b and o == o and t == t and _is_timed(rule.child(key)):
-                v = larger(o, t) if x == y else o if x > y else t
+                v = self.later(o, t)
             else:
                 v = self.node(rule.child(key), (*path, key), b, o, t)
             if v is not o:
@@ -177,12 +176,22 @@ class Run(msgspec.Struct):
                 return side
         return made
 
+    def later(self, ours: Any, theirs: Any) -> Any:
+        """Of two values the later one."""
+        if self.x == self.y:
+            return larger(ours, theirs)
+        return ours if self.x > self.y else theirs
+
     def scalar(self, rule: Rule, path: Path, base: Any, ours: Any, theirs: Any) -> Any:
         """What both changed, in whatever way."""
-        x, y = self.x, self.y
-        if x is not None and y is not None and PLAIN.issuperset(map(type, (base, ours, theirs))) and _is_timed(rule):
-            if ours != base and theirs != base and base == base and ours == ours and theirs == theirs:  # none is NaN
-                return larger(ours, theirs) if x == y else ours if x > y else theirs
+        if (
+            self.x is not None
+            and self.y is not None
+            and PLAIN.issuperset(map(type, (base, ours, theirs)))
+            and (ours != base and theirs != base and base == base and ours == ours and theirs == theirs)  # none is NaN
+            and _is_timed(rule)
+        ):
+            return self.later(ours, theirs)
         return self.node(rule, path, base, ours, theirs)
 
 
@@ -250,8 +259,7 @@ def document(
             return walked(base, ours, theirs, names, at)
         if names is not NAMES:
             names = named(names)
-        x, y = (None, None) if at is None else moments(at, names)
-        run = Run(rule, (base, ours, theirs, names, at), x, y)
+        run = Run(rule, (base, ours, theirs, names, at), *moments(at, names))
         try:
             value = run.maps(rule, (), base, ours, theirs)
         except Exception:

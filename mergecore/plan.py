@@ -44,7 +44,9 @@ def _unlike(p: Any, q: Any) -> bool:
 
 
 def _rebuilt(cls: type, ours: Any, theirs: Any, new: dict[str, Any]) -> Any:
-    """A record with other values, by its own ``__init__``; theirs itself where that has them."""
+    """A record with other values, by its own ``__init__``; one of the two where that has them."""
+    if not new:
+        return ours
     values = {key: value for key, value in {**values_of(ours), **new}.items() if value is not UNSET}
     held = values_of(theirs)
     if len(held) == len(values) and all(key in held and same(value, held[key]) for key, value in values.items()):
@@ -97,7 +99,10 @@ class _Writer:
             f" if not (type(base) is {cls} and type(ours) is {cls} and type(theirs) is {cls}):",
             f"  return {whole}",
             " if names is not NAMES: names = named(names)",
-            " x, y = (None, None) if at is None else moments(at, names)",
+            " if at is None: x = y = None",
+            " elif type(at) is tuple and len(at) == 2 and type(x := at[0]) is type(y := at[1]) is int"
+            " and not (x | y) >> 47: pass",  # as in moments()
+            " else: x, y = moments(at, names)",
             " run, timed = None, x is not None and y is not None",
             " try:",
             *_in(self.unchanged(self.rule, "Merged(ours, (), question, base, ours, theirs, names, at)"), 2),
@@ -146,7 +151,7 @@ class _Writer:
         attributes = {field.key: _Attribute(self, field.name) for field in fields}
         grouped = {member: name for name, group in rule.groups.items() for member in group.members}
         done: set[str] = set()
-        lines = [f"{setter.made} = None"]
+        lines = setter.start()
         if rule.deleted is not None and rule.deleted in attributes:
             b, o, t = (attributes[rule.deleted].of(side) for side in ("base", "ours", "theirs"))
             lines += [f"if not {b} and (not {o}) != (not {t}): raise Unplanned"]  # a deletion, perhaps against an edit
@@ -160,7 +165,7 @@ class _Writer:
                     lines += self.group(rule, path, name, [(m, attributes[m], kinds[m]) for m in members], setter)
             else:
                 lines += self.field(rule.child(key), (*path, key), field.type, attributes[key], key, setter, within)
-        return [*lines, *setter.end()]
+        return [*lines, setter.end()]
 
     def field(
         self, rule: Rule, path: Path, declared: Any, at: _Attribute, key: str, setter: _Setter, within: tuple[Any, ...]
@@ -268,20 +273,19 @@ class _Setter:
 
     def __init__(self, writer: _Writer, copies: bool, frozen: bool, cls: str) -> None:
         self.writer, self.copies, self.frozen, self.cls = writer, copies, frozen, cls
-        self.made = "made" if copies else "new"
+
+    def start(self) -> list[str]:
+        return ["made, new = ours.__copy__(), False"] if self.copies else ["new = {}"]
 
     def set(self, at: _Attribute, key: str, value: str) -> list[str]:
         if not self.copies:
-            return ["if new is None: new = {}", f"new[{self.writer.new('K', key)}] = {value}"]
-        start = "if made is None: made = ours.__copy__()"
-        if self.frozen:
-            return [start, f"put(made, {at.key()}, {value})"]
-        return [start, f"{at.of('made')} = {value}" if at.is_plain else f"setattr(made, {at.name}, {value})"]
+            return [f"new[{self.writer.new('K', key)}] = {value}"]
+        if self.frozen or not at.is_plain:
+            return [f"put(made, {at.key()}, {value}); new = True"]
+        return [f"made.{at.name} = {value}; new = True"]
 
-    def end(self) -> list[str]:
-        if self.copies:
-            return ["value = ours if made is None else made"]
-        return [f"value = ours if new is None else rebuilt({self.cls}, ours, theirs, new)"]
+    def end(self) -> str:
+        return "value = made if new else ours" if self.copies else f"value = rebuilt({self.cls}, ours, theirs, new)"
 
 
 def _in(lines: Iterable[str], by: int = 1) -> list[str]:
