@@ -4,7 +4,7 @@ What it does is what the walk does, which stays its oracle. Three dictionaries w
 are, are compared by passes in C: which values differ, and which classes they have, since to Python ``True`` is ``1``.
 Only what changed, and what contains something, is looked at one by one. What both sides changed is settled in place
 where that is a matter of times alone; else the walk is asked about that place. Imports ``paths``, ``policy``,
-``strategies``, ``times``, ``values`` and ``walk``.
+``records``, ``strategies``, ``times``, ``values`` and ``walk``.
 """
 
 from __future__ import annotations
@@ -19,18 +19,15 @@ import msgspec
 
 from .paths import Path
 from .policy import Rule
-from .records import values_of
+from .records import EVERYDAY, values_of
 from .times import times_of
 from .values import MAX_DEPTH, UNSET, Sides, check_value, larger, same
 from .walk import Question, Walk
 
-__all__ = ["NAMES", "PLAIN", "Run", "Unplanned", "document", "moments"]
+__all__ = ["NAMES", "Run", "Unplanned", "document", "moments"]
 
 NAMES = ("ours", "theirs")
 """Of the sides, unless they are given."""
-
-PLAIN = frozenset((str, int, bool, float, type(None), bytes))
-"""Classes of values that contain nothing."""
 
 
 class Unplanned(Exception):
@@ -129,7 +126,7 @@ class Run(msgspec.Struct):
             for row in (mine, other):
                 for at in compress(count(), map(is_not, was, row)):
                     changed[at] = True
-                    if row[at] not in PLAIN:
+                    if row[at] not in EVERYDAY:
                         inside[keys[at]] = True
         made: dict[str, Any] | None = None
         is_timed = self.x is not None and self.y is not None
@@ -187,7 +184,7 @@ class Run(msgspec.Struct):
         if (
             self.x is not None
             and self.y is not None
-            and PLAIN.issuperset(map(type, (base, ours, theirs)))
+            and EVERYDAY.issuperset(map(type, (base, ours, theirs)))
             and (ours != base and theirs != base and base == base and ours == ours and theirs == theirs)  # none is NaN
             and _is_timed(rule)
         ):
@@ -197,7 +194,7 @@ class Run(msgspec.Struct):
 
 def _is_flat(value: Any) -> bool:
     """Whether a value is plain, or a list of plain ones: nothing in it has to be looked into."""
-    return type(value) in PLAIN or (type(value) is list and PLAIN.issuperset(map(type, value))) or value is UNSET
+    return type(value) in EVERYDAY or (type(value) is list and EVERYDAY.issuperset(map(type, value))) or value is UNSET
 
 
 def _one_sided(base: Any, ours: Any, theirs: Any, differs: bool) -> Any:
@@ -216,7 +213,7 @@ def _one_sided(base: Any, ours: Any, theirs: Any, differs: bool) -> Any:
     return value
 
 
-_EXACT = PLAIN - {float}
+_EXACT = EVERYDAY - {float}
 """Of these two of one class that are equal are spelled alike."""
 
 _BY_EQUALITY = {

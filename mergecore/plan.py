@@ -27,10 +27,10 @@ import msgspec
 
 from .annotations import marks_in, members_of
 from .comparing import CHANGED, EXACT, REALLY, SPELLED, Kind, compares, kind_of_type, literals_of
-from .documents import NAMES, PLAIN, Run, Unplanned, moments
+from .documents import NAMES, Run, Unplanned, moments
 from .paths import Path
 from .policy import Rule
-from .records import build, fields_of, is_record, origin, values_of
+from .records import EVERYDAY, build, fields_of, is_record, origin, values_of
 from .strategies import Part
 from .values import UNSET, larger, same
 from .walk import Question
@@ -341,4 +341,4 @@ def _plain_types(declared: Any) -> set[type]:
     """The classes whose instances a field takes, whatever they are; none where its type says more."""
     if marks_in(declared, msgspec.Meta):
         return set()
-    return {origin(one) for one in members_of(declared)} & PLAIN
+    return {origin(one) for one in members_of(declared)} & EVERYDAY

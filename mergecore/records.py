@@ -26,6 +26,7 @@ from .errors import InvalidInput, MergeError
 from .paths import Path, parse_path
 
 __all__ = [
+    "EVERYDAY",
     "Field",
     "as_is",
     "as_row",
@@ -47,7 +48,9 @@ _NATIVE = (
     bytes, bytearray, datetime.datetime, datetime.date, datetime.time, datetime.timedelta, uuid.UUID, decimal.Decimal,
 )  # fmt: skip
 
-_EVERYDAY = frozenset((str, int, bool, float, type(None), bytes))
+EVERYDAY = frozenset((str, int, bool, float, type(None), bytes))
+"""Classes of values that contain nothing, and that need nothing put right."""
+
 _PLAIN: dict[type, Callable[[Any], Any]] = {
     datetime.datetime: lambda value: datetime.datetime.combine(value.date(), value.timetz()),
     datetime.date: lambda value: datetime.date(value.year, value.month, value.day),
@@ -262,15 +265,16 @@ def _plain(value: Any, enums: bool) -> Any:
             if isinstance(value, kind):
                 return plain(value)
     if isinstance(value, dict):
-        changed = {
-            k if type(k) is str else _plain(k, enums): v if type(v) in _EVERYDAY else _plain(v, enums)
-            for k, v in value.items()
-            if v is not UNSET
-        }
-        alike = len(changed) == len(value) and all(map(is_, changed.values(), value.values()))
-        return value if alike and all(map(is_, changed, value)) else changed
+        changed = {}
+        for key, held in value.items():
+            if type(held) not in EVERYDAY and ((plain := _plain(held, enums)) is not held or held is UNSET):
+                changed[key] = plain
+        if not changed and {str}.issuperset(map(type, value)):
+            return value
+        now = value | changed if changed else value
+        return {k if type(k) is str else _plain(k, enums): v for k, v in now.items() if v is not UNSET}
     if type(value) in (list, tuple, set, frozenset):
-        items = [v if type(v) in _EVERYDAY else _plain(v, enums) for v in value]
+        items = [v if type(v) in EVERYDAY else _plain(v, enums) for v in value]
         return value if all(map(is_, items, value)) else type(value)(items)
     return value
 

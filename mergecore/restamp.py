@@ -30,12 +30,17 @@ def restamped(stored: Stored, base: Stored | None, clock: Clock) -> Stored:
     Linear in what is stored, times the nodes in a vector; where several nodes are renamed, times the stamps that are.
     """
     known = VersionVector() if base is None else base.seen
-    vectors: set[VersionVector] = {stored.seen}
+    commits = {mark.commit for mark in stored.marks}
     found = set() if base is not None and base.created == stored.created else {stored.created}
-    found.update(_stamps(stored, vectors))
+    found.update(_stamps(stored, commits))
+    vectors = {stored.seen, *(commit.seen for commit in commits)}
+    found.update(stamp for vector in vectors for stamp in vector.values())
     old = sorted(stamp for stamp in found if not known.covers(stamp))
     if not old:
         return stored
+    sums = [state for state in stored.fields.values() if not isinstance(state, History)]
+    if any(len({stamp.node for stamp in state.stamps()} & {stamp.node for stamp in old}) > 1 for state in sums):
+        vectors |= {commit.seen.plus(commit.stamp) for commit in commits}
     above = known if base is None else known.plus(base.created)
     anew = _Anew(_new_stamps(old, vectors, above, clock), known)
     none: Mapping[object, State] = {}
@@ -46,9 +51,8 @@ def restamped(stored: Stored, base: Stored | None, clock: Clock) -> Stored:
     return Stored(stored.id, created, anew.vector(stored.seen), fields, marks)
 
 
-def _stamps(stored: Stored, vectors: set[VersionVector]) -> Iterable[Timestamp]:
-    """All stamps that are spoken of, also of what is no longer held; on the way, all vectors."""
-    commits = {mark.commit for mark in stored.marks}
+def _stamps(stored: Stored, commits: set[Commit]) -> Iterable[Timestamp]:
+    """All stamps that are spoken of but in vectors, also of what is no longer held; on the way, all commits."""
     for state in stored.fields.values():
         yield from state.stamps()
         if isinstance(state, History):
@@ -58,9 +62,7 @@ def _stamps(stored: Stored, vectors: set[VersionVector]) -> Iterable[Timestamp]:
                 yield from write.after or ()
         elif isinstance(state, ORSet):
             yield from (dot.stamp for _, dots in state.elements.values() for dot in dots)
-    yield from (commit.stamp for commit in commits)
-    vectors.update(commit.seen for commit in commits)
-    yield from (stamp for vector in vectors for stamp in vector.values())
+    yield from [commit.stamp for commit in commits]
 
 
 def _new_stamps(
@@ -69,8 +71,9 @@ def _new_stamps(
     """A new stamp for each old one, in their order, above all of a vector.
 
     They are all of one node if every vector covers the old ones up to one of them, and none after it: so it is of one
-    line of versions, whatever clocks it was written by. Else a vector of one node could not say what was seen: then
-    each old node becomes a node of its own, all but the first by a clock of which nothing but its stamps is left.
+    line of versions, whatever clocks it was written by. Else a vector of one node could not say what was seen (nor a
+    counter or a set, which keep the last change of each node, what somebody had not seen who saw the last): then each
+    old node becomes a node of its own, all but the first by a clock of which nothing but its stamps is left.
     """
     nodes = list(dict.fromkeys(stamp.node for stamp in old))
     clocks = dict.fromkeys(nodes, clock)

@@ -85,11 +85,13 @@ class Merged(msgspec.Struct, Generic[T], eq=False):
         A field to delete is ``UNSET``; the answer is ``UNSET`` itself where the whole record is to be deleted. Raises
         ``InvalidInput`` for a name that is no side, and where the record is not made of fields.
         """
-        asked = self._asked
-        names = asked.names
+        asked = self._question
+        names, sides = self._names, (self._ours, self._theirs)
+        if isinstance(asked, Question):
+            names, sides = asked.names, asked.sides[1:]
         if side not in names:
             raise InvalidInput(f"there is no side {side!r}: the sides are {names[0]!r} and {names[1]!r}")
-        held = asked.sides[1 + names.index(side)]
+        held = sides[names.index(side)]
         if self.value is UNSET:
             return {} if held is UNSET else UNSET
         new, old = as_map(self.value), {} if held is UNSET else as_map(held)
@@ -97,7 +99,11 @@ class Merged(msgspec.Struct, Generic[T], eq=False):
             raise InvalidInput("patch() is for records, made of fields; here, take .value")
         if type(held) is not type(self.value) and (config := getattr(self.value, "__struct_config__", None)):
             new = new if config.tag is None else {config.tag_field: config.tag} | new  # a record of another class
-        changed = {key: value for key, value in new.items() if key not in old or not same(value, old[key])}
+        changed = {
+            key: value
+            for key, value in new.items()
+            if key not in old or ((was := old[key]) is not value and not same(value, was))
+        }
         return changed | {key: UNSET for key in old if key not in new}
 
     def explain(self) -> tuple[Verdict, ...]:
@@ -207,7 +213,12 @@ def _made(model: Any, kind: Any, policy: Any, named: tuple[tuple[str, Policy], .
     walked = partial(_walked_from, question)
     try:
         if is_record(kind) and (rule := rule_for(kind, policies).of(origin(kind))).by_field:
-            return compiled(rule, Merged, walked, question, _names)
+            if model is None or isinstance(model, str):
+                return compiled(rule, Merged, walked, question, _names)
+            converting = partial(_converted, question, model)
+            merger = compiled(rule, Merged, converting, question, _names)
+            converting.keywords["merger"] = merger
+            return merger
         if kind is dict or kind is Any or isinstance(kind, str):
             rule = rule_for(kind if isinstance(kind, str) else Any, policies).of(dict)
             return document(rule, Merged, walked, question, _names)
@@ -257,6 +268,29 @@ def _walked_from(
 ) -> Merged[Any]:
     """A merge by the walk alone."""
     return _walked(question(base, ours, theirs, names, at), _NONE)
+
+
+def _converted(
+    question: Callable[..., Question],
+    model: Any,
+    base: Any,
+    ours: Any,
+    theirs: Any,
+    names: Any = NAMES,
+    at: At = None,
+    *,
+    merger: Callable[..., Merged[Any]],
+) -> Merged[Any]:
+    """A merge of what is not of the model yet; else, and where that cannot be made of it, by the walk."""
+    sides, cls = (base, ours, theirs), origin(model)
+    if not all(type(side) is cls for side in sides):
+        called = ("base", *_names(names))
+        for side, what in zip(sides, called):
+            check_depth(side, what)
+        made = [convert(side, model, what) for side, what in zip(sides, called)]
+        if all(type(side) is cls for side in made):
+            return merger(*made, names, at)
+    return _walked_from(question, *sides, names, at)
 
 
 def _walked(asked: Question, answers: Mapping[Path, Any], verdicts: list[Verdict] | None = None) -> Merged[Any]:

@@ -20,7 +20,7 @@ from msgspec import UNSET, UnsetType
 
 from .errors import InvalidInput, TooDeep
 from .paths import Path, Step
-from .records import is_record, values_of
+from .records import EVERYDAY, is_record, values_of
 
 __all__ = [
     "MAX_DEPTH",
@@ -259,9 +259,19 @@ def is_plain(kinds: Kinds, *lists: Any) -> bool:
 
 def check_depth(value: Any, what: str, limit: int = MAX_DEPTH) -> None:
     """Raises ``TooDeep`` where ``value`` nests beyond ``limit`` levels (or contains itself)."""
-    if type(value) not in _ATOMS:
+    if type(value) not in _ATOMS and not (limit > 1 and _is_shallow(value)):
         for _ in _leaves(value, what, limit=limit):
             pass
+
+
+def _is_shallow(value: Any) -> bool:
+    """Whether a value is a dictionary of plain values, and of lists and dictionaries of these: most rows are."""
+    below = [held for held in value.values() if type(held) not in EVERYDAY] if type(value) is dict else [value]
+    for held in below:
+        inside: Any = held if type(held) is list else held.values() if type(held) is dict else None
+        if inside is None or not EVERYDAY.issuperset(map(type, inside)):
+            return False
+    return True
 
 
 def check_value(value: Any, what: str, kinds: Kinds | None = None, at: Path = (), limit: int = MAX_DEPTH) -> None:

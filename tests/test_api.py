@@ -14,7 +14,7 @@ PACKAGE = Path(mergecore.__file__).parent
 
 ORDER = [
     "paths", "errors", "records", "values", "diff", "sequence", "texts", "orders", "clock", "strategies",
-    "annotations", "policy", "times", "lists", "walk", "answers", "comparing", "plan", "threeway",
+    "annotations", "policy", "times", "lists", "walk", "answers", "comparing", "documents", "plan", "threeway",
     "vectors", "wire", "history", "layout", "view", "reading", "codec", "restamp", "leaves", "writing", "edits",
     "version", "__init__", "jsontext", "explain", "cli", "__main__",
     "sync.errors", "sync.plan", "sync.protocol", "sync.columns", "sync.store", "sync.sql", "sync.intake",

@@ -162,7 +162,7 @@ EDITS = st.builds(
 )
 
 SHAPES = ("words", "words", "code", "blank", "punctuation", "foreign", "odd")
-ENDINGS = ("\n", "\n", "\r\n", "mixed")
+ENDINGS = ("\n", "\r\n", "\r\n", "mixed")
 FINAL = (*["kept"] * 15, "no newline", "no newline", "no ending", "no ending", "no text")
 LABELS: tuple[Names, ...] = (NAMES, ("HEAD", "merged common ancestors", "a branch/über"), ("", "", ""))
 

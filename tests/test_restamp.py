@@ -337,6 +337,18 @@ def test_what_two_incarnations_wrote_without_each_other_stays_concurrent(world: 
     assert settled.conflicts == () and len(settled.seen) == len(base.seen) + 1  # who settled it has seen both
 
 
+def test_what_a_deletion_had_not_seen_stays_an_edit_against_it(world: World) -> None:
+    """A set keeps the last change of each node: as one node, the deleting one would hide what it had not seen."""
+    policy = Policy(fields={"s": add_wins}, deletes=edit_wins, deleted="gone")
+    base = Version.new(world.clock("ben"), {"s": {"a"}, "gone": None}, policy=policy)
+    v = join(
+        base.edit(world.clock("phone", DAY), s={"a", "b"}),
+        base.edit(world.clock("phone", 2 * DAY), s={"a", "c"}, gone=7),
+    )
+    made = again(v.restamp(world.clock("phone"), base))
+    assert made.record == v.record == {"s": {"a", "b", "c"}, "gone": None} and not made.deleted
+
+
 def test_a_run_that_others_have_the_beginning_of_ends_there(world: World) -> None:
     """Its last write was pruned from the version, and stays in what others have: the result has both, as decoded."""
     liar, ben = world.clock("phone", DAY), world.clock("ben")
