@@ -13,6 +13,7 @@ import msgspec
 
 from mergecore import Policy, merge
 
+from . import typical
 from .peers import AT, Contender, Outcome, contender, dictionaries, for_records, loop_
 from .peers.mergecore_ import merge_at, outcome
 from .report import Target, Targets
@@ -34,6 +35,7 @@ def measure(run: Run) -> None:
         _unchanged(run, fields)
         _dictionaries(run, fields)
     _function(run)
+    typical.measure(run)
 
 
 def _structs(run: Run, fields: int) -> None:

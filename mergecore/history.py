@@ -143,8 +143,15 @@ class History:
 
     def join(self, other: History) -> History:
         """The union of both. Pruning commutes with it."""
-        if self is other or (self.bare is not None and other.bare is not None and _is_one(*self.bare, *other.bare)):
+        if self is other:
             return self
+        if self.bare is not None and other.bare is not None:  # most are; what is bare and dominated goes
+            (commit, value), (beside, its) = self.bare, other.bare
+            if _is_one(commit, value, beside, its):
+                return self
+            is_above, is_below = commit.seen.covers(beside.stamp), beside.seen.covers(commit.stamp)
+            if is_above != is_below:
+                return self if is_above else other
         known: dict[Timestamp, list[Write]] = {}
         for mine in self.writes:
             known.setdefault(mine.stamp, []).append(mine)
