@@ -1,18 +1,18 @@
 """Plain dictionaries merged without a plan of their fields, since nobody says what fields they have.
 
-What it does is what the walk does, which stays its oracle. Three dictionaries with the same keys in one order, as most
-are, are compared by passes in C: which values differ, and which classes they have, since to Python ``True`` is ``1``.
-Only what changed, and what contains something, is looked at one by one. What both sides changed is settled in place
-where that is a matter of times alone; else the walk is asked about that place. Imports ``paths``, ``policy``,
-``records``, ``strategies``, ``times``, ``values`` and ``walk``.
+What it does is what the walk does, which stays its oracle: key by key, where three dictionaries have the same ones in
+one order, as most have. Two values of one class are compared by Python's ``==``, but for floats, of which two zeros are
+equal; of two classes never, since to Python ``True`` is ``1``. What both sides changed is settled in place where that
+is a matter of times alone; else the walk is asked about that place. Imports ``paths``, ``policy``, ``records``,
+``strategies``, ``times``, ``values`` and ``walk``.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from functools import lru_cache
-from itertools import chain, combinations, compress, count, takewhile
-from operator import countOf, is_, is_not, ne
+from itertools import chain, takewhile
+from operator import countOf, is_
 from typing import Any
 
 import msgspec
@@ -52,6 +52,11 @@ class Run(msgspec.Struct):
     x: Any
     y: Any
     walk: Walk | None = None
+
+    @property
+    def is_timed(self) -> bool:
+        """Whether the sides have a time each, and not one by path."""
+        return self.x is not None and self.y is not None
 
     def walking(self) -> Walk:
         """The walk, of sides of which nothing was looked at: what it is asked about is checked place by place."""
@@ -95,8 +100,13 @@ class Run(msgspec.Struct):
     def any(self, rule: Rule, path: Path, base: Any, ours: Any, theirs: Any) -> Any:
         """The value of any place; ``UNSET`` where there is none."""
         kind = type(ours)
-        if kind is dict and type(base) is type(theirs) is dict:
-            return self.maps(rule.of(dict), path, base, ours, theirs)
+        if kind is type(base) is type(theirs):
+            if kind is dict:
+                return self.maps(rule.of(dict), path, base, ours, theirs)
+            if kind is list and _are_exact(chain(base, ours, theirs)):
+                if theirs == base:
+                    return ours
+                return theirs if ours == base else self.node(rule, path, base, ours, theirs)
         if not (_is_flat(base) and _is_flat(ours) and _is_flat(theirs)):
             self.check(path, base, ours, theirs)
         if same(theirs, base):
@@ -112,40 +122,22 @@ class Run(msgspec.Struct):
         keys = [*ours]
         if not ([*base] == keys == [*theirs] and countOf(map(type, chain(keys, theirs)), str) == 2 * len(keys)):
             return self.keyed(rule, path, base, ours, theirs)
-        changed = [*map(ne, base.values(), theirs.values())]  # most of the work is done in C
-        was, mine, other = [*map(type, base.values())], [*map(type, ours.values())], [*map(type, theirs.values())]
-        inside: dict[str, bool] = {}  # of what may contain something, whether theirs differs
-        if watched := {*was} - _EXACT:
-            for at in compress(count(), map(watched.__contains__, was)):
-                if was[at] is not float:
-                    inside[keys[at]] = changed[at]
-                elif theirs[keys[at]]:
-                    continue  # of zeros two are equal
-                changed[at] = True
-        if not (are_alike := was == mine == other):
-            for row in (mine, other):
-                for at in compress(count(), map(is_not, was, row)):
-                    changed[at] = True
-                    if row[at] not in EVERYDAY:
-                        inside[keys[at]] = True
         made: dict[str, Any] | None = None
-        is_timed = self.x is not None and self.y is not None
-        for key in compress(keys, changed):
-            b, o, t = base[key], ours[key], theirs[key]
-            if key in inside:
-                v = _one_sided(b, o, t, inside[key])
-                if v is UNSET:
-                    v = self.any(rule.child(key), (*path, key), b, o, t)
-            elif o == b and ((are_alike and o) or _alike(o, b)):
-                if not t and _alike(t, b):
+        for key, b, o, t in zip(keys, base.values(), ours.values(), theirs.values()):
+            kind = type(t)
+            if kind is type(b) is type(o) and kind in EVERYDAY:
+                if t == b and (t or kind is not float):
                     continue
-                v = t
-            elif _alike(t, b):
-                continue
-            elif is_timed and o != b and t != b and b == b and o == o and t == t and _is_timed(rule.child(key)):
-                v = self.later(o, t)
+                if o == b and (o or kind is not float):
+                    v = t
+                elif kind is not float and self.is_timed and _is_timed(rule.child(key)):
+                    v = self.later(o, t)
+                else:  # of zeros two are equal, and no NaN is
+                    v = self.any(rule.child(key), (*path, key), b, o, t)
+            elif kind is type(b) is type(o) is dict:
+                v = self.maps(rule.child(key).of(dict), (*path, key), b, o, t)
             else:
-                v = self.node(rule.child(key), (*path, key), b, o, t)
+                v = self.any(rule.child(key), (*path, key), b, o, t)
             if v is not o:
                 if made is None:
                     made = ours.copy()
@@ -158,6 +150,11 @@ class Run(msgspec.Struct):
             return self.node(rule, path, *sides)
         base, ours, theirs = sides
         was, mine, other = map(list, sides)
+        if _are_exact(chain.from_iterable(side.values() for side in sides)):
+            if was == other and theirs == base:
+                return ours
+            if was == mine and ours == base:
+                return theirs
         keys: list[str] | None = None
         for side, now, kept, held in ((ours, mine, theirs, other), (theirs, other, ours, mine)):
             if was == held and all(key in side or same(kept[key], base[key]) for key in was):
@@ -182,8 +179,7 @@ class Run(msgspec.Struct):
     def scalar(self, rule: Rule, path: Path, base: Any, ours: Any, theirs: Any) -> Any:
         """What both changed, in whatever way."""
         if (
-            self.x is not None
-            and self.y is not None
+            self.is_timed
             and EVERYDAY.issuperset(map(type, (base, ours, theirs)))
             and (ours != base and theirs != base and base == base and ours == ours and theirs == theirs)  # none is NaN
             and _is_timed(rule)
@@ -197,37 +193,13 @@ def _is_flat(value: Any) -> bool:
     return type(value) in EVERYDAY or (type(value) is list and EVERYDAY.issuperset(map(type, value))) or value is UNSET
 
 
-def _one_sided(base: Any, ours: Any, theirs: Any, differs: bool) -> Any:
-    """What stands there where one side is as the base was, of three lists or dictionaries of plain values; ``UNSET``
-    where that cannot be told by Python's own comparison. ``differs``: theirs from the base, by that comparison.
-    """
-    kept, value = (ours, theirs) if differs else (theirs, ours)
-    kind = type(kept)
-    if type(base) is not kind or type(value) is not kind or (kind is not list and kind is not dict):
-        return UNSET
-    held = (base, ours, theirs) if kind is list else (base.values(), ours.values(), theirs.values())
-    if {*map(type, chain(*held))} not in _BY_EQUALITY or (differs and ours != base):
-        return UNSET
-    if kind is dict and not ([*base] == [*kept] and [*map(type, base)] == [*map(type, kept)]):
-        return UNSET
-    return value
+_NO_NUMBERS, _NO_BOOLEANS = EVERYDAY - {float, int}, EVERYDAY - {float, bool}
 
 
-_EXACT = EVERYDAY - {float}
-"""Of these two of one class that are equal are spelled alike."""
-
-_BY_EQUALITY = {
-    frozenset(some)
-    for size in range(len(_EXACT) + 1)
-    for some in combinations(_EXACT, size)
-    if not {int, bool}.issubset(some)
-}
-"""Sets of classes that Python compares as ``same`` does, whichever of them stands on which side."""
-
-
-def _alike(p: Any, q: Any) -> bool:
-    """Whether two plain values are spelled alike."""
-    return p is q or (p == q and type(p) is type(q) and (bool(p) or type(p) is not float or str(p) == str(q)))
+def _are_exact(elements: Iterable[Any]) -> bool:
+    """Whether Python compares values as ``same`` does, whichever of them stands on which side."""
+    classes = {*map(type, elements)}
+    return classes <= _NO_NUMBERS or classes <= _NO_BOOLEANS
 
 
 @lru_cache(4096)
