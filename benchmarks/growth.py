@@ -35,7 +35,7 @@ SQUARE = 2.1
 
 REASONS: Mapping[str, tuple[float, str]] = {
     "Policy.bind, fields": (1.25, "Python's own compile(), of one function for all; what comes before it is linear"),
-    "merge, depth": (1.5, "each level asks whether anything below it changed"),
+    "merge, depth": (1.3, "each level has a path, which is as long as it is deep"),
     "Version.conflicts, heads": (SQUARE, "each candidate is compared with each head, to say whose it is"),
     "Version.resolve, heads": (SQUARE, "as Version.conflicts, whose answer it is"),
     "Version.record, heads that are merged": (SQUARE, "each is merged from a base found among all that was written"),
