@@ -49,7 +49,10 @@ def run(argv: Sequence[str]) -> int:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="mergecore")
     commands = parser.add_subparsers(metavar="COMMAND", required=True)
-    end = "Exit codes: 0 done, 1 something is left (refused, or open), 2 an error, 130 broken off; what is done stays."
+    end = (
+        "Exit codes: 0 done, 1 something is left (sync: refused; resolve: open), 2 an error, 130 broken off; what is "
+        "done stays."
+    )
 
     def command(name: str, work: Callable[[Asked], int] | None = None, more: str = "") -> argparse.ArgumentParser:
         what = f"{SYNC[name][0].upper()}{SYNC[name][1:]}.{more}"
