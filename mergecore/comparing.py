@@ -41,7 +41,7 @@ CHANGED: dict[Kind, str] = {
 """Whether ``p`` is spelled otherwise than ``q``. Where that says yes too often, the walk is asked."""
 
 SPELLED: dict[Kind, str] = {
-    "float": "({p} is {q} or type({p}) is type({q}) and ({p} or not unlike({p}, {q})))",
+    "float": "type({p}) is type({q}) and ({p} or not unlike({p}, {q}))",
     "moment": "({p} is {q} or {p}.tzinfo is {q}.tzinfo and {p}.fold == {q}.fold)",
     "map": "({p} is {q} or [*{p}] == [*{q}])",
 }

@@ -129,8 +129,9 @@ class _Writer:
         if not compares(origin(rule.type)) or {"any", "spelled"}.intersection(kinds.values()):
             return []
         at = {name: _Attribute(self, name) for name, kind in kinds.items() if kind != "exact"}
-        pairs = {n: (f"(p := {a.of('theirs')})", f"(q := {a.of('base')})") for n, a in at.items()}
-        spelled = [_filled(SPELLED[kinds[n]], p, q) for n, (p, q) in pairs.items()]
+        spelled = [
+            _filled(SPELLED[kinds[n]], f"(p := {a.of('theirs')})", f"(q := {a.of('base')})") for n, a in at.items()
+        ]
         same_ = " and ".join(["theirs == base", *spelled])
         return [f"if {same_}: return {answer}"]
 
