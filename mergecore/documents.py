@@ -21,7 +21,7 @@ from .paths import Path
 from .policy import Rule
 from .records import EVERYDAY, values_of
 from .times import times_of
-from .values import MAX_DEPTH, UNSET, Sides, check_value, larger, same
+from .values import MAX_DEPTH, UNSET, Sides, check_value, equal, larger, same
 from .walk import Question, Walk
 
 __all__ = ["NAMES", "Run", "Unplanned", "document", "moments"]
@@ -92,7 +92,7 @@ class Run(msgspec.Struct):
         return parts
 
     def field(self, rule: Rule, path: Path, base: Any, ours: Any, theirs: Any) -> Any:
-        """The value of a field whose type says nothing of what stands there."""
+        """The value of a place where there is one on all sides, and nothing is known of it."""
         if base is UNSET or ours is UNSET or theirs is UNSET:
             raise Unplanned("a field without a value, which is a matter of the whole record")
         return self.any(rule, path, base, ours, theirs)
@@ -103,15 +103,15 @@ class Run(msgspec.Struct):
         if kind is type(base) is type(theirs):
             if kind is dict:
                 return self.maps(rule.of(dict), path, base, ours, theirs)
-            if kind is list and _are_exact(chain(base, ours, theirs)):
+            if kind is list and len(path) < MAX_DEPTH and _are_exact(chain(base, ours, theirs)):
                 if theirs == base:
                     return ours
                 return theirs if ours == base else self.node(rule, path, base, ours, theirs)
-        if not (_is_flat(base) and _is_flat(ours) and _is_flat(theirs)):
+        if not (len(path) < MAX_DEPTH and _is_flat(base) and _is_flat(ours) and _is_flat(theirs)):
             self.check(path, base, ours, theirs)
-        if same(theirs, base):
+        if equal(theirs, base) and same(theirs, base):
             return ours
-        if same(ours, base):
+        if equal(ours, base) and same(ours, base):
             return theirs
         return self.scalar(rule, path, base, ours, theirs)
 
@@ -122,33 +122,38 @@ class Run(msgspec.Struct):
         keys = [*ours]
         if not ([*base] == keys == [*theirs] and countOf(map(type, chain(keys, theirs)), str) == 2 * len(keys)):
             return self.keyed(rule, path, base, ours, theirs)
-        made: dict[str, Any] | None = None
+        news: dict[str, Any] = {}
         for key, b, o, t in zip(keys, base.values(), ours.values(), theirs.values()):
             kind = type(t)
             if kind is type(b) is type(o) and kind in EVERYDAY:
                 if t == b and (t or kind is not float):
                     continue
                 if o == b and (o or kind is not float):
-                    v = t
-                elif kind is not float and self.is_timed and _is_timed(rule.child(key)):
+                    news[key] = t
+                    continue
+                if kind is not float and self.is_timed and _is_timed(rule.child(key)):
                     v = self.later(o, t)
                 else:  # of zeros two are equal, and no NaN is
                     v = self.any(rule.child(key), (*path, key), b, o, t)
             elif kind is type(b) is type(o) is dict:
                 v = self.maps(rule.child(key).of(dict), (*path, key), b, o, t)
+            elif kind is type(b) and type(o) in EVERYDAY and kind in _EXACT and t == b:
+                continue
+            elif type(o) is type(b) and type(o) in _EXACT and kind in EVERYDAY and o == b:
+                v = t
             else:
-                v = self.any(rule.child(key), (*path, key), b, o, t)
+                v = self.field(rule.child(key), (*path, key), b, o, t)
             if v is not o:
-                if made is None:
-                    made = ours.copy()
-                made[key] = v
-        return ours if made is None else made
+                news[key] = v
+        return ours | news if news else ours
 
     def keyed(self, rule: Rule, path: Path, *sides: dict[Any, Any]) -> Any:
         """Dictionaries of which one has a key that another one has not, or in another order."""
         if not {str}.issuperset(map(type, chain(*sides))):
             return self.node(rule, path, *sides)
         base, ours, theirs = sides
+        if any(value is UNSET for side in sides for value in side.values()):
+            raise Unplanned("a key without a value, which is a matter of the whole record")
         was, mine, other = map(list, sides)
         if _are_exact(chain.from_iterable(side.values() for side in sides)):
             if was == other and theirs == base:
@@ -192,6 +197,9 @@ def _is_flat(value: Any) -> bool:
     """Whether a value is plain, or a list of plain ones: nothing in it has to be looked into."""
     return type(value) in EVERYDAY or (type(value) is list and EVERYDAY.issuperset(map(type, value))) or value is UNSET
 
+
+_EXACT = EVERYDAY - {float}
+"""Classes of which two values that are equal are spelled alike."""
 
 _NO_NUMBERS, _NO_BOOLEANS = EVERYDAY - {float, int}, EVERYDAY - {float, bool}
 

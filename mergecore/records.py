@@ -265,14 +265,14 @@ def _plain(value: Any, enums: bool) -> Any:
             if isinstance(value, kind):
                 return plain(value)
     if isinstance(value, dict):
-        changed = {}
+        changed: dict[Any, Any] = {}
         for key, held in value.items():
             if type(held) not in EVERYDAY and ((plain := _plain(held, enums)) is not held or held is UNSET):
                 changed[key] = plain
-        if not changed and {str}.issuperset(map(type, value)):
+        names = {k: k if type(k) is str else _plain(k, enums) for k in value}
+        if not changed and all(map(is_, names, names.values())):
             return value
-        now = value | changed if changed else value
-        return {k if type(k) is str else _plain(k, enums): v for k, v in now.items() if v is not UNSET}
+        return {names[k]: new for k, held in value.items() if (new := changed.get(k, held)) is not UNSET}
     if type(value) in (list, tuple, set, frozenset):
         items = [v if type(v) in EVERYDAY else _plain(v, enums) for v in value]
         return value if all(map(is_, items, value)) else type(value)(items)

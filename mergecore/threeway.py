@@ -213,7 +213,7 @@ def _made(model: Any, kind: Any, policy: Any, named: tuple[tuple[str, Policy], .
     walked = partial(_walked_from, question)
     try:
         if is_record(kind) and (rule := rule_for(kind, policies).of(origin(kind))).by_field:
-            if model is None or isinstance(model, str):
+            if not isinstance(model, type):  # nothing is converted; or by a generic model, which does so each time
                 return compiled(rule, Merged, walked, question, _names)
             converting = partial(_converted, question, model)
             merger = compiled(rule, Merged, converting, question, _names)

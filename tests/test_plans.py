@@ -32,6 +32,7 @@ from mergecore import (
     Policy,
     PolicyError,
     StrategyError,
+    TooDeep,
     add_wins,
     counter,
     fww,
@@ -48,7 +49,7 @@ from mergecore import (
 from mergecore.comparing import kind_of_type
 from mergecore.testing import PLAN_MUTANTS, Case, check, mutated
 from mergecore.threeway import forget, walked
-from mergecore.values import same
+from mergecore.values import MAX_DEPTH, same
 
 T = TypeVar("T")
 
@@ -590,6 +591,58 @@ def test_keys_that_are_equal_and_spelled_otherwise(base: Any, ours: Any, theirs:
     """Python takes them for one; the merged record has the same one, whoever asks."""
     for mine, other in ((ours, theirs), (theirs, ours)):
         assert same(merge(base, mine, other).value, walked(base, mine, other, None, None, ("a", "b"), None).value)
+
+
+@pytest.mark.parametrize(
+    ("base", "ours", "theirs"),
+    [
+        ({"a": 1, "b": 1, "c": 1}, {"a": 1, "b": 2, "c": 1}, {"a": UNSET, "b": 1, "c": 2}),
+        ({"a": 1, "b": 1}, {"a": UNSET, "b": 1}, {"a": 1, "b": 2}),
+        ({"x": {}}, {"x": {"a": UNSET}}, {"x": {}, "y": 1}),
+        *(({"a": make()}, {"a": make()}, {"a": make()}) for make in (lambda: ValueError("x"), lambda: complex("nan"))),
+    ],
+)
+def test_dictionaries_that_hold_what_is_no_data(base: Any, ours: Any, theirs: Any) -> None:
+    """Keys without a value, and what looks the same and is not equal: as the walk has it."""
+    planned, told = merge(base, ours, theirs), walked(base, ours, theirs, None, None, ("ours", "theirs"), None)
+    assert same(planned.value, told.value) and len(planned.conflicts) == len(told.conflicts)
+
+
+@pytest.mark.parametrize("levels", [199, 200])
+@pytest.mark.parametrize("bottom", [[1], {"x": 1}])
+def test_depth_is_counted_as_by_the_walk(levels: int, bottom: Any) -> None:
+    """A list below as many levels as there may be is one too many."""
+
+    def nested(value: Any) -> Any:
+        for _ in range(levels):
+            value = {"a": value}
+        return value
+
+    sides = nested(bottom), nested([*bottom, 2]), nested(bottom)
+    if levels < MAX_DEPTH:
+        assert same(merge(*sides).value, sides[1])
+    else:
+        with pytest.raises(TooDeep):
+            merge(*sides)
+
+
+class Bag(dict[Any, Any]):
+    """A dictionary of its own class."""
+
+
+class Bags(msgspec.Struct):
+    bag: Bag
+    count: Counter[int]
+    n: int = 0
+
+
+def test_dictionaries_of_a_class_of_their_own_stay_what_they_are() -> None:
+    """Whatever their keys are: nothing is put right where nothing is wrong."""
+    base, ours, theirs = ({"bag": Bag({1: 1}), "count": Counter([0]), "n": n} for n in (0, 1, 0))
+    assert merge(base, ours, theirs, Bags).value == Bags(Bag({1: 1}), Counter([0]), 1)
+    one, two, three = (Bags(Bag({0: 0, **more}), Counter([0, *more])) for more in ({}, {1: 1}, {2: 2}))
+    merged = merge(one, two, three)
+    assert merged.value == Bags(Bag({0: 0, 1: 1, 2: 2}), Counter([0, 1, 2])) and not merged.conflicts
 
 
 def test_models_that_refer_to_each_other_are_compiled_in_time() -> None:

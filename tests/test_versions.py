@@ -7,6 +7,7 @@ compares what comes out with what was expected.
 from __future__ import annotations
 
 import itertools
+import math
 import pickle
 import sqlite3
 import threading
@@ -1301,6 +1302,16 @@ def test_a_saved_clock_loaded_twice_is_reported() -> None:
     assert w.at["one"].updated == w.at["two"].updated
     v = w.check(conflicts={"title": ["a", "b"]})
     assert "used twice" in v.conflicts[0].reason
+
+
+@pytest.mark.parametrize("one", [math.nan, {"a": math.nan}])
+def test_one_stamp_with_two_kinds_of_nan_is_ordered_alike(one: Any) -> None:
+    """They look the same, and are other bytes."""
+    base = Version.new(Clock("ben", now=lambda: 1_000), {"v": 0.0})
+    saved = Clock("phone", now=lambda: 1_000).save()
+    other = {"a": -math.nan} if isinstance(one, dict) else -math.nan
+    a, b = (base.edit(Clock.load(saved, now=lambda: 2_000), v=v) for v in (one, other))
+    assert join(a, b) == join(b, a) and len(join(a, b).conflicts) == 1
 
 
 def test_one_stamp_with_one_value_is_no_conflict() -> None:
