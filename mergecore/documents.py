@@ -109,9 +109,9 @@ class Run(msgspec.Struct):
                 return theirs if ours == base else self.node(rule, path, base, ours, theirs)
         if not (len(path) < MAX_DEPTH and _is_flat(base) and _is_flat(ours) and _is_flat(theirs)):
             self.check(path, base, ours, theirs)
-        if equal(theirs, base) and same(theirs, base):
+        if same(theirs, base) and equal(theirs, base):
             return ours
-        if equal(ours, base) and same(ours, base):
+        if same(ours, base) and equal(ours, base):
             return theirs
         return self.scalar(rule, path, base, ours, theirs)
 
@@ -152,14 +152,14 @@ class Run(msgspec.Struct):
         if not {str}.issuperset(map(type, chain(*sides))):
             return self.node(rule, path, *sides)
         base, ours, theirs = sides
-        if any(value is UNSET for side in sides for value in side.values()):
-            raise Unplanned("a key without a value, which is a matter of the whole record")
         was, mine, other = map(list, sides)
         if _are_exact(chain.from_iterable(side.values() for side in sides)):
             if was == other and theirs == base:
                 return ours
             if was == mine and ours == base:
                 return theirs
+        elif any(value is UNSET for side in sides for value in side.values()):
+            raise Unplanned("a key without a value, which is a matter of the whole record")
         keys: list[str] | None = None
         for side, now, kept, held in ((ours, mine, theirs, other), (theirs, other, ours, mine)):
             if was == held and all(key in side or same(kept[key], base[key]) for key in was):
