@@ -95,9 +95,9 @@ class Run(msgspec.Struct):
         """The value of a place where there is one on all sides, and nothing is known of it."""
         if base is UNSET or ours is UNSET or theirs is UNSET:
             raise Unplanned("a field without a value, which is a matter of the whole record")
-        return self.any(rule, path, base, ours, theirs)
+        return self.value(rule, path, base, ours, theirs)
 
-    def any(self, rule: Rule, path: Path, base: Any, ours: Any, theirs: Any) -> Any:
+    def value(self, rule: Rule, path: Path, base: Any, ours: Any, theirs: Any) -> Any:
         """The value of any place; ``UNSET`` where there is none."""
         kind = type(ours)
         if kind is type(base) is type(theirs):
@@ -113,7 +113,7 @@ class Run(msgspec.Struct):
             return ours
         if same(ours, base) and equal(ours, base):
             return theirs
-        return self.scalar(rule, path, base, ours, theirs)
+        return self.both(rule, path, base, ours, theirs)
 
     def maps(self, rule: Rule, path: Path, base: dict[Any, Any], ours: dict[Any, Any], theirs: dict[Any, Any]) -> Any:
         """Three dictionaries, by key. ``rule`` is that of dictionaries there."""
@@ -134,7 +134,7 @@ class Run(msgspec.Struct):
                 if kind is not float and self.is_timed and _is_timed(rule.child(key)):
                     v = self.later(o, t)
                 else:  # of zeros two are equal, and no NaN is
-                    v = self.any(rule.child(key), (*path, key), b, o, t)
+                    v = self.value(rule.child(key), (*path, key), b, o, t)
             elif kind is type(b) is type(o) is dict:
                 v = self.maps(rule.child(key).of(dict), (*path, key), b, o, t)
             elif kind is type(b) and type(o) in EVERYDAY and kind in _EXACT and t == b:
@@ -167,7 +167,7 @@ class Run(msgspec.Struct):
         made = {}
         for key in keys or self.walking().keys(Sides(*sides)):
             b, o, t = base.get(key, UNSET), ours.get(key, UNSET), theirs.get(key, UNSET)
-            value = self.any(rule.child(key), (*path, key), b, o, t)
+            value = self.value(rule.child(key), (*path, key), b, o, t)
             if value is not UNSET:
                 made[key] = value
         for side in (ours, theirs):
@@ -181,7 +181,7 @@ class Run(msgspec.Struct):
             return larger(ours, theirs)
         return ours if self.x > self.y else theirs
 
-    def scalar(self, rule: Rule, path: Path, base: Any, ours: Any, theirs: Any) -> Any:
+    def both(self, rule: Rule, path: Path, base: Any, ours: Any, theirs: Any) -> Any:
         """What both changed, in whatever way."""
         if (
             self.is_timed

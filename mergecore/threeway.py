@@ -1,7 +1,7 @@
 """``merge()``: two versions of a record and what both started from, and what the record is now.
 
-Imports ``annotations``, ``answers``, ``errors``, ``paths``, ``plan``, ``policy``, ``records``, ``strategies``,
-``times``, ``values`` and ``walk``.
+Imports ``annotations``, ``answers``, ``documents``, ``errors``, ``paths``, ``plan``, ``policy``, ``records``,
+``strategies``, ``times``, ``values`` and ``walk``.
 """
 
 from __future__ import annotations
@@ -213,12 +213,9 @@ def _made(model: Any, kind: Any, policy: Any, named: tuple[tuple[str, Policy], .
     walked = partial(_walked_from, question)
     try:
         if is_record(kind) and (rule := rule_for(kind, policies).of(origin(kind))).by_field:
-            if not isinstance(model, type):  # nothing is converted; or by a generic model, which does so each time
-                return compiled(rule, Merged, walked, question, _names)
-            converting = partial(_converted, question, model)
-            merger = compiled(rule, Merged, converting, question, _names)
-            converting.keywords["merger"] = merger
-            return merger
+            if isinstance(model, type):  # a generic one converts its own instances, too, each time it is asked
+                walked = partial(_converted, question, model, partial(_made, model, kind, policy, named))
+            return compiled(rule, Merged, walked, question, _names)
         if kind is dict or kind is Any or isinstance(kind, str):
             rule = rule_for(kind if isinstance(kind, str) else Any, policies).of(dict)
             return document(rule, Merged, walked, question, _names)
@@ -272,24 +269,23 @@ def _walked_from(
 
 def _converted(
     question: Callable[..., Question],
-    model: Any,
+    model: type,
+    merger: Callable[[], Callable[..., Merged[Any]]],
     base: Any,
     ours: Any,
     theirs: Any,
     names: Any = NAMES,
     at: At = None,
-    *,
-    merger: Callable[..., Merged[Any]],
 ) -> Merged[Any]:
     """A merge of what is not of the model yet; else, and where that cannot be made of it, by the walk."""
-    sides, cls = (base, ours, theirs), origin(model)
-    if not all(type(side) is cls for side in sides):
+    sides = base, ours, theirs
+    if not all(type(side) is model for side in sides):
         called = ("base", *_names(names))
         for side, what in zip(sides, called):
             check_depth(side, what)
         made = [convert(side, model, what) for side, what in zip(sides, called)]
-        if all(type(side) is cls for side in made):
-            return merger(*made, names, at)
+        if all(type(side) is model for side in made):
+            return merger()(*made, names, at)
     return _walked_from(question, *sides, names, at)
 
 
