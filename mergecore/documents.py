@@ -12,7 +12,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from functools import lru_cache
 from itertools import chain, takewhile
-from operator import countOf, is_
+from operator import is_
 from typing import Any
 
 import msgspec
@@ -21,7 +21,7 @@ from .paths import Path
 from .policy import Rule
 from .records import EVERYDAY, values_of
 from .times import times_of
-from .values import MAX_DEPTH, UNSET, Sides, check_value, equal, larger, same
+from .values import MAX_DEPTH, UNSET, Sides, UnsetType, check_value, equal, larger, same
 from .walk import Question, Walk
 
 __all__ = ["NAMES", "Run", "Unplanned", "document", "moments"]
@@ -51,12 +51,9 @@ class Run(msgspec.Struct):
     asked: tuple[Any, ...]
     x: Any
     y: Any
+    is_timed: bool
+    """Whether the sides have a time each, and not one by path."""
     walk: Walk | None = None
-
-    @property
-    def is_timed(self) -> bool:
-        """Whether the sides have a time each, and not one by path."""
-        return self.x is not None and self.y is not None
 
     def walking(self) -> Walk:
         """The walk, of sides of which nothing was looked at: what it is asked about is checked place by place."""
@@ -100,13 +97,15 @@ class Run(msgspec.Struct):
     def value(self, rule: Rule, path: Path, base: Any, ours: Any, theirs: Any) -> Any:
         """The value of any place; ``UNSET`` where there is none."""
         kind = type(ours)
-        if kind is type(base) is type(theirs):
-            if kind is dict:
-                return self.maps(rule.of(dict), path, base, ours, theirs)
-            if kind is list and len(path) < MAX_DEPTH and _are_exact(chain(base, ours, theirs)):
-                if theirs == base:
-                    return ours
-                return theirs if ours == base else self.node(rule, path, base, ours, theirs)
+        if (kind is list or kind is dict) and kind is type(base) is type(theirs) and len(path) < MAX_DEPTH:
+            side = _taken(base, ours, theirs)
+            return self.rest(rule, path, base, ours, theirs) if side is UNSET else side
+        return self.rest(rule, path, base, ours, theirs)
+
+    def rest(self, rule: Rule, path: Path, base: Any, ours: Any, theirs: Any) -> Any:
+        """The value of a place that has to be looked into."""
+        if type(ours) is type(base) is type(theirs) is dict:
+            return self.maps(rule.of(dict), path, base, ours, theirs)
         if not (len(path) < MAX_DEPTH and _is_flat(base) and _is_flat(ours) and _is_flat(theirs)):
             self.check(path, base, ours, theirs)
         if same(theirs, base) and equal(theirs, base):
@@ -117,63 +116,80 @@ class Run(msgspec.Struct):
 
     def maps(self, rule: Rule, path: Path, base: dict[Any, Any], ours: dict[Any, Any], theirs: dict[Any, Any]) -> Any:
         """Three dictionaries, by key. ``rule`` is that of dictionaries there."""
-        if len(path) >= MAX_DEPTH or not _opens_maps(rule):
+        if len(path) >= MAX_DEPTH - 1 or not _opens_maps(rule):
             return self.node(rule, path, base, ours, theirs)
         keys = [*ours]
-        if not ([*base] == keys == [*theirs] and countOf(map(type, chain(keys, theirs)), str) == 2 * len(keys)):
+        if not [*base] == keys == [*theirs]:
             return self.keyed(rule, path, base, ours, theirs)
-        news: dict[str, Any] = {}
-        for key, b, o, t in zip(keys, base.values(), ours.values(), theirs.values()):
-            kind = type(t)
-            if kind is type(b) is type(o) and kind in EVERYDAY:
-                if t == b and (t or kind is not float):
-                    continue
-                if o == b and (o or kind is not float):
-                    news[key] = t
-                    continue
-                if kind is not float and self.is_timed and _is_timed(rule.child(key)):
-                    v = self.later(o, t)
-                else:  # of zeros two are equal, and no NaN is
-                    v = self.value(rule.child(key), (*path, key), b, o, t)
-            elif kind is type(b) is type(o) is dict:
-                v = self.maps(rule.child(key).of(dict), (*path, key), b, o, t)
-            elif kind is type(b) and type(o) in EVERYDAY and kind in _EXACT and t == b:
-                continue
-            elif type(o) is type(b) and type(o) in _EXACT and kind in EVERYDAY and o == b:
-                v = t
-            else:
-                v = self.field(rule.child(key), (*path, key), b, o, t)
-            if v is not o:
-                news[key] = v
+        news = self.news(rule, path, self.field, keys, theirs, base.values(), ours.values(), theirs.values())
         return ours | news if news else ours
 
     def keyed(self, rule: Rule, path: Path, *sides: dict[Any, Any]) -> Any:
         """Dictionaries of which one has a key that another one has not, or in another order."""
         if not {str}.issuperset(map(type, chain(*sides))):
             return self.node(rule, path, *sides)
-        base, ours, theirs = sides
-        was, mine, other = map(list, sides)
-        if _are_exact(chain.from_iterable(side.values() for side in sides)):
-            if was == other and theirs == base:
-                return ours
-            if was == mine and ours == base:
-                return theirs
-        elif any(value is UNSET for side in sides for value in side.values()):
+        if (side := _taken(*sides)) is not UNSET:
+            return side
+        if UnsetType in map(type, chain.from_iterable(side.values() for side in sides)):
             raise Unplanned("a key without a value, which is a matter of the whole record")
-        keys: list[str] | None = None
-        for side, now, kept, held in ((ours, mine, theirs, other), (theirs, other, ours, mine)):
-            if was == held and all(key in side or same(kept[key], base[key]) for key in was):
-                keys = [*now, *(key for key in was if key not in side)]  # those that only this side took away
-        made = {}
-        for key in keys or self.walking().keys(Sides(*sides)):
-            b, o, t = base.get(key, UNSET), ours.get(key, UNSET), theirs.get(key, UNSET)
-            value = self.value(rule.child(key), (*path, key), b, o, t)
-            if value is not UNSET:
-                made[key] = value
-        for side in (ours, theirs):
+        keys = self.keys(*sides)
+        columns = [[side.get(key, UNSET) for key in keys] for side in sides]
+        news = self.news(rule, path, self.value, keys, keys, *columns)
+        made = {key: v for key, o in zip(keys, columns[1]) if (v := news.get(key, o)) is not UNSET}
+        for side in sides[1:]:
             if [*made] == [*side] and all(map(is_, made.values(), side.values())):
                 return side
         return made
+
+    def keys(self, base: dict[str, Any], ours: dict[str, Any], theirs: dict[str, Any]) -> list[str]:
+        """Those of all three, in the order of the merged one."""
+        was = [*base]
+        for side, kept in ((ours, theirs), (theirs, ours)):
+            if was == [*kept]:
+                gone = [key for key in was if key not in side]  # what this side alone took away, most likely
+                if all(same(kept[key], base[key]) for key in gone):
+                    return [*side, *gone]
+        return self.walking().keys(Sides(base, ours, theirs))
+
+    def news(
+        self, rule: Rule, path: Path, other: Callable[..., Any], keys: Iterable[Any], twins: Iterable[Any],
+        base: Iterable[Any], ours: Iterable[Any], theirs: Iterable[Any],
+    ) -> dict[Any, Any]:  # fmt: skip
+        """What is not as ours has it, of the values that the three sides have by key.
+
+        ``keys`` are those of ours, ``twins`` those of theirs; ``other`` gives the value of a place that is like no
+        other. Most of the time of a merge of dictionaries is spent here.
+        """
+        found: dict[Any, Any] = {}
+        timed = self.is_timed
+        for key, twin, b, o, t in zip(keys, twins, base, ours, theirs):
+            if key is not twin and not type(key) is type(twin) is str:
+                raise Unplanned("a key that two sides may spell in two ways")
+            kind = type(t)
+            if kind is type(b) is type(o) and (kind is str or kind in EVERYDAY):
+                if t == b:
+                    if t or kind is not float:
+                        continue
+                elif o == b:
+                    if o or kind is not float:
+                        found[key] = t
+                        continue
+                elif timed and (kind is not float or (b == b and o == o and t == t)) and _is_timed(rule.child(key)):
+                    found[key] = self.later(o, t)
+                    continue
+                v = self.rest(rule.child(key), (*path, key), b, o, t)  # of zeros two are equal, and no NaN is
+            elif (kind is dict or kind is list) and kind is type(b) is type(o):
+                if (v := _taken(b, o, t)) is UNSET:
+                    v = self.rest(rule.child(key), (*path, key), b, o, t)
+            elif kind is type(b) and type(o) in EVERYDAY and kind in _EXACT and t == b:
+                continue
+            elif type(o) is type(b) and type(o) in _EXACT and kind in EVERYDAY and o == b:
+                v = t
+            else:
+                v = other(rule.child(key), (*path, key), b, o, t)
+            if v is not o:
+                found[key] = v
+        return found
 
     def later(self, ours: Any, theirs: Any) -> Any:
         """Of two values the later one."""
@@ -201,13 +217,28 @@ def _is_flat(value: Any) -> bool:
 _EXACT = EVERYDAY - {float}
 """Classes of which two values that are equal are spelled alike."""
 
-_NO_NUMBERS, _NO_BOOLEANS = EVERYDAY - {float, int}, EVERYDAY - {float, bool}
+_NO_BOOLEANS, _NO_NUMBERS = _EXACT - {bool}, _EXACT - {int}
 
 
-def _are_exact(elements: Iterable[Any]) -> bool:
-    """Whether Python compares values as ``same`` does, whichever of them stands on which side."""
-    classes = {*map(type, elements)}
-    return classes <= _NO_NUMBERS or classes <= _NO_BOOLEANS
+def _taken(base: Any, ours: Any, theirs: Any) -> Any:
+    """Of three lists or dictionaries of plain values the one that another side, or nobody, changed; else ``UNSET``.
+
+    Python compares such values as ``same`` does, whichever of them stands on which side, but for what is left out.
+    """
+    if theirs == base:
+        kept, side = theirs, ours
+    elif ours == base:
+        kept, side = ours, theirs
+    else:
+        return UNSET
+    if type(base) is dict:
+        for key, twin in zip(kept, base):
+            if key is not twin and not (key == twin and type(key) is type(twin) is str):
+                return UNSET
+        inside = [*base.values(), *ours.values(), *theirs.values()]
+    else:
+        inside = [*base, *ours, *theirs]
+    return side if _NO_BOOLEANS.issuperset(map(type, inside)) or _NO_NUMBERS.issuperset(map(type, inside)) else UNSET
 
 
 @lru_cache(4096)
@@ -232,11 +263,12 @@ def document(
     """The merge of plain dictionaries, as a function like those of ``plan``. ``rule`` is that of dictionaries."""
 
     def merge(base: Any, ours: Any, theirs: Any, names: Any = NAMES, at: Any = None) -> Any:
-        if not (type(base) is dict and type(ours) is dict and type(theirs) is dict):
+        if not type(base) is type(ours) is type(theirs) is dict:
             return walked(base, ours, theirs, names, at)
         if names is not NAMES:
             names = named(names)
-        run = Run(rule, (base, ours, theirs, names, at), *moments(at, names))
+        x, y = moments(at, names)
+        run = Run(rule, (base, ours, theirs, names, at), x, y, x is not None and y is not None)
         try:
             value = run.maps(rule, (), base, ours, theirs)
         except Exception:

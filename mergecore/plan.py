@@ -69,7 +69,7 @@ def compiled(
     return _Writer(rule, merged, walked, question, named).function()
 
 
-_START = ["run = run or Run(rule, (base, ours, theirs, names, at), x, y)"]
+_START = ["run = run or Run(rule, (base, ours, theirs, names, at), x, y, timed)"]
 
 
 _NUMBERS = itertools.count(1)

@@ -162,8 +162,10 @@ def merge(
     ``StrategyError``. Linear in the size of the values for each level of nesting; lists cost what ``diff.changes``
     says.
     """
+    if model is policy is None and (usual := _USUAL.get(type(ours))) is not None:
+        return usual(base, ours, theirs, names, at)
     kind: Any = type(ours) if model is None else model
-    known = _MERGERS.get(kind if model is policy is None else (model is None, kind, id(policy)))
+    known = _GIVEN.get((model is None, kind, id(policy)))
     merger = known[1] if known is not None and known[0] is policy else _merger(model, kind, policy)
     return merger(base, ours, theirs, names, at)
 
@@ -184,9 +186,12 @@ def bound(model: Any, policy: Policies | None) -> Any:
     return _merger(model, model, policy)
 
 
-_MERGERS: dict[Any, tuple[Policies | None, Merger[Any]]] = {}
-"""What ``_merger`` gave, and for which policy: by the class of ``ours`` where that is all that is said; else by whether
-that is the kind or ``model=``, by the kind, and by the policy's ``id``, which another one can have later.
+_USUAL: dict[type, Merger[Any]] = {}
+"""What ``_merger`` gave by the class of ``ours`` alone."""
+
+_GIVEN: dict[Any, tuple[Policies | None, Merger[Any]]] = {}
+"""What it gave otherwise, and for which policy: by whether the kind is the class of ``ours`` or ``model=``, by the
+kind, and by the policy's ``id``, which another one can have later.
 """
 
 _MOST = 1024
@@ -200,9 +205,13 @@ def _merger(model: Any, kind: Any, policy: Any) -> Merger[Any]:
     except TypeError:  # no hash
         return partial(_walked_from, partial(_question, model, policy))
     if named is None:  # a mapping can change
-        if len(_MERGERS) >= _MOST:
-            _MERGERS.clear()
-        _MERGERS[kind if model is policy is None else (model is None, kind, id(policy))] = policy, made
+        for known in (_USUAL, _GIVEN):
+            if len(known) >= _MOST:
+                known.clear()
+        if model is policy is None:
+            _USUAL[kind] = made
+        else:
+            _GIVEN[model is None, kind, id(policy)] = policy, made
     return made
 
 
@@ -226,7 +235,8 @@ def _made(model: Any, kind: Any, policy: Any, named: tuple[tuple[str, Policy], .
 
 def forget() -> None:
     """Makes all mergers anew, when they are next asked for."""
-    _MERGERS.clear()
+    _USUAL.clear()
+    _GIVEN.clear()
     _made.cache_clear()
 
 

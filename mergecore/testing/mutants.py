@@ -258,9 +258,9 @@ def _python_alike(p: Any, q: Any) -> bool:
     return bool(p == q)
 
 
-def _as_python_does(elements: Any) -> bool:
+def _taken_by_python(base: Any, ours: Any, theirs: Any) -> Any:
     """Whatever a list or a dictionary holds, it is compared by Python."""
-    return True
+    return ours if theirs == base else theirs if ours == base else UNSET
 
 
 def _all_keys(self: Run, rule: Rule, path: Path, *sides: Any) -> Any:
@@ -290,7 +290,7 @@ PLAN_MUTANTS: dict[str, tuple[_Instead, ...]] = {
     "plans: theirs wins ties": (_Instead(plan, "larger", _theirs),),
     "plans: invariants unchecked": (_Instead(plan, "_is_copied", _copied),),
     "dictionaries: True is 1": (_Instead(documents, "same", _python_alike),),
-    "dictionaries: True is 1 in what they hold": (_Instead(documents, "_are_exact", _as_python_does),),
+    "dictionaries: True is 1 in what they hold": (_Instead(documents, "_taken", _taken_by_python),),
     "dictionaries: what one side took away comes back": (_Instead(Run, "keyed", _all_keys),),
     "dictionaries: theirs wins ties": (_Instead(documents, "larger", _theirs),),
     "plans: a column that means deletion is one of many": (_Instead(plan._Writer, "record", _without_columns),),
