@@ -36,6 +36,7 @@ def measure(run: Run) -> None:
         return [
             contender(MERGE, merge_at, outcome, dictionaries),
             decode(record, msgspec.msgpack.decode),
+            contender(loop_.STRICT, loop_.merge_strict, inputs=dictionaries),
             contender(LOOP, loop_.merge_record, inputs=dictionaries),
             *for_records(run.peers, nested=True),
         ]

@@ -7,8 +7,6 @@ they get the same record as dictionaries, made outside of what is timed.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from itertools import chain
-from operator import countOf
 from typing import Any
 
 import msgspec
@@ -87,7 +85,7 @@ def _dictionaries(run: Run, fields: int) -> None:
         return [
             contender(MERGE, merge_at, outcome, dictionaries),
             decode(record, msgspec.msgpack.decode),
-            Contender("looked at, and nothing merged", _looked_at, lambda result, check: "", inputs=dictionaries),
+            contender(loop_.STRICT, loop_.merge_strict, inputs=dictionaries),
             contender(LOOP, loop_.merge_record, inputs=dictionaries),
             *others,
         ]
@@ -108,15 +106,6 @@ def _nothing(*asked: Any) -> Any:
 def _compared(base: Any, ours: Any, theirs: Any) -> Any:
     """The least that a merge of records can do, where nothing changed and nothing is spelled in two ways."""
     return Merged(ours, (), _nothing, base, ours, theirs) if theirs == base else None
-
-
-def _looked_at(base: dict[str, Any], ours: dict[str, Any], theirs: dict[str, Any]) -> None:
-    """The least that tells ``True`` from ``1``, and sees that the keys are texts, the same ones and in one order."""
-    keys = [*ours]
-    if [*base] == keys == [*theirs] and countOf(map(type, chain(keys, theirs)), str) == 2 * len(keys):
-        for b, o, t in zip(base.values(), ours.values(), theirs.values()):
-            if type(t) is type(b) is type(o) and t == b:
-                continue
 
 
 def _function(run: Run) -> None:

@@ -105,7 +105,10 @@ class Run(msgspec.Struct):
     def rest(self, rule: Rule, path: Path, base: Any, ours: Any, theirs: Any) -> Any:
         """The value of a place that has to be looked into."""
         if type(ours) is type(base) is type(theirs) is dict:
-            return self.maps(rule.of(dict), path, base, ours, theirs)
+            here = rule.of(dict)
+            if len(path) < MAX_DEPTH - 1 and _opens_maps(here):
+                return self.maps(here, path, base, ours, theirs)
+            return self.node(here, path, base, ours, theirs)
         if not (len(path) < MAX_DEPTH and _is_flat(base) and _is_flat(ours) and _is_flat(theirs)):
             self.check(path, base, ours, theirs)
         if same(theirs, base) and equal(theirs, base):
@@ -115,9 +118,7 @@ class Run(msgspec.Struct):
         return self.both(rule, path, base, ours, theirs)
 
     def maps(self, rule: Rule, path: Path, base: dict[Any, Any], ours: dict[Any, Any], theirs: dict[Any, Any]) -> Any:
-        """Three dictionaries, by key. ``rule`` is that of dictionaries there."""
-        if len(path) >= MAX_DEPTH - 1 or not _opens_maps(rule):
-            return self.node(rule, path, base, ours, theirs)
+        """Three dictionaries, by key. ``rule`` is that of dictionaries there, and opens them."""
         keys = [*ours]
         if not [*base] == keys == [*theirs]:
             return self.keyed(rule, path, base, ours, theirs)
@@ -217,13 +218,14 @@ def _is_flat(value: Any) -> bool:
 _EXACT = EVERYDAY - {float}
 """Classes of which two values that are equal are spelled alike."""
 
-_NO_BOOLEANS, _NO_NUMBERS = _EXACT - {bool}, _EXACT - {int}
+_GLANCED = _EXACT - {bool}
+"""Classes of which no two values are equal that are not spelled alike, whichever of them stands where."""
 
 
 def _taken(base: Any, ours: Any, theirs: Any) -> Any:
-    """Of three lists or dictionaries of plain values the one that another side, or nobody, changed; else ``UNSET``.
+    """Of three lists or dictionaries the one that another side, or nobody, changed, if that can be seen at a glance.
 
-    Python compares such values as ``same`` does, whichever of them stands on which side, but for what is left out.
+    Else ``UNSET``: where both did, and where they hold what Python takes for equal and ``same`` does not.
     """
     if theirs == base:
         kept, side = theirs, ours
@@ -231,14 +233,13 @@ def _taken(base: Any, ours: Any, theirs: Any) -> Any:
         kept, side = ours, theirs
     else:
         return UNSET
-    if type(base) is dict:
-        for key, twin in zip(kept, base):
-            if key is not twin and not (key == twin and type(key) is type(twin) is str):
-                return UNSET
-        inside = [*base.values(), *ours.values(), *theirs.values()]
-    else:
-        inside = [*base, *ours, *theirs]
-    return side if _NO_BOOLEANS.issuperset(map(type, inside)) or _NO_NUMBERS.issuperset(map(type, inside)) else UNSET
+    if type(base) is list:
+        return side if _GLANCED.issuperset(map(type, [*base, *kept, *side])) else UNSET
+    if not _GLANCED.issuperset(map(type, base.values())):
+        return UNSET
+    if not all(map(is_, kept, base)) and ([*kept] != [*base] or not {str}.issuperset(map(type, chain(kept, base)))):
+        return UNSET
+    return side if _GLANCED.issuperset(map(type, [*kept.values(), *side.values()])) else UNSET
 
 
 @lru_cache(4096)
@@ -261,6 +262,8 @@ def document(
     rule: Rule, merged: type, walked: Callable[..., Any], question: Callable[..., Question], named: Callable[..., Any]
 ) -> Callable[..., Any]:
     """The merge of plain dictionaries, as a function like those of ``plan``. ``rule`` is that of dictionaries."""
+    if not _opens_maps(rule):
+        return walked
 
     def merge(base: Any, ours: Any, theirs: Any, names: Any = NAMES, at: Any = None) -> Any:
         if not type(base) is type(ours) is type(theirs) is dict:
