@@ -9,7 +9,7 @@ is a matter of times alone; else the walk is asked about that place. Imports ``p
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from functools import lru_cache
 from itertools import chain, takewhile
 from operator import is_
@@ -117,12 +117,47 @@ class Run(msgspec.Struct):
             return theirs
         return self.both(rule, path, base, ours, theirs)
 
-    def maps(self, rule: Rule, path: Path, base: dict[Any, Any], ours: dict[Any, Any], theirs: dict[Any, Any]) -> Any:
-        """Three dictionaries, by key. ``rule`` is that of dictionaries there, and opens them."""
+    def maps(
+        self, rule: Rule, path: Path, base: dict[Any, Any], ours: dict[Any, Any], theirs: dict[Any, Any],
+        other: Callable[..., Any] | None = None,
+    ) -> Any:  # fmt: skip
+        """Three dictionaries, by key. ``rule`` is that of dictionaries there, and opens them.
+
+        ``other`` gives the value of a key that is like no other. Most of the time of a merge of dictionaries is spent
+        here.
+        """
         keys = [*ours]
         if not [*base] == keys == [*theirs]:
             return self.keyed(rule, path, base, ours, theirs)
-        news = self.news(rule, path, self.field, keys, theirs, base.values(), ours.values(), theirs.values())
+        news: dict[str, Any] = {}
+        timed, x, y = self.is_timed, self.x, self.y
+        for key, twin, b, o, t in zip(keys, theirs, base.values(), ours.values(), theirs.values()):
+            if key is not twin and not type(key) is type(twin) is str:  # to Python 1 and True are one key
+                return self.node(rule, path, base, ours, theirs)
+            kind = type(t)
+            if kind is type(b) is type(o) and kind in EVERYDAY:
+                if t == b:
+                    if t or kind is not float:
+                        continue
+                elif o == b:
+                    if o or kind is not float:
+                        news[key] = t
+                        continue
+                elif timed and _is_timed(rule.child(key)) and (kind is not float or (b == b and o == o and t == t)):
+                    news[key] = larger(o, t) if x == y else o if x > y else t
+                    continue
+                v = self.rest(rule.child(key), (*path, key), b, o, t)  # of zeros two are equal, and no NaN is
+            elif (kind is dict or kind is list) and kind is type(b) is type(o):
+                if (v := _taken(b, o, t)) is UNSET:
+                    v = self.rest(rule.child(key), (*path, key), b, o, t)
+            elif kind is type(b) and type(o) in EVERYDAY and kind in _EXACT and t == b:
+                continue
+            elif type(o) is type(b) and type(o) in _EXACT and kind in EVERYDAY and o == b:
+                v = t
+            else:
+                v = (other or self.field)(rule.child(key), (*path, key), b, o, t)
+            if v is not o:
+                news[key] = v
         return ours | news if news else ours
 
     def keyed(self, rule: Rule, path: Path, *sides: dict[Any, Any]) -> Any:
@@ -134,9 +169,9 @@ class Run(msgspec.Struct):
         if UnsetType in map(type, chain.from_iterable(side.values() for side in sides)):
             raise Unplanned("a key without a value, which is a matter of the whole record")
         keys = self.keys(*sides)
-        columns = [[side.get(key, UNSET) for key in keys] for side in sides]
-        news = self.news(rule, path, self.value, keys, keys, *columns)
-        made = {key: v for key, o in zip(keys, columns[1]) if (v := news.get(key, o)) is not UNSET}
+        base, ours, theirs = ({key: side.get(key, UNSET) for key in keys} for side in sides)
+        merged = self.maps(rule, path, base, ours, theirs, self.value)
+        made = {key: value for key, value in merged.items() if value is not UNSET}
         for side in sides[1:]:
             if [*made] == [*side] and all(map(is_, made.values(), side.values())):
                 return side
@@ -151,46 +186,6 @@ class Run(msgspec.Struct):
                 if all(same(kept[key], base[key]) for key in gone):
                     return [*side, *gone]
         return self.walking().keys(Sides(base, ours, theirs))
-
-    def news(
-        self, rule: Rule, path: Path, other: Callable[..., Any], keys: Iterable[Any], twins: Iterable[Any],
-        base: Iterable[Any], ours: Iterable[Any], theirs: Iterable[Any],
-    ) -> dict[Any, Any]:  # fmt: skip
-        """What is not as ours has it, of the values that the three sides have by key.
-
-        ``keys`` are those of ours, ``twins`` those of theirs; ``other`` gives the value of a place that is like no
-        other. Most of the time of a merge of dictionaries is spent here.
-        """
-        found: dict[Any, Any] = {}
-        timed = self.is_timed
-        for key, twin, b, o, t in zip(keys, twins, base, ours, theirs):
-            if key is not twin and not type(key) is type(twin) is str:
-                raise Unplanned("a key that two sides may spell in two ways")
-            kind = type(t)
-            if kind is type(b) is type(o) and (kind is str or kind in EVERYDAY):
-                if t == b:
-                    if t or kind is not float:
-                        continue
-                elif o == b:
-                    if o or kind is not float:
-                        found[key] = t
-                        continue
-                elif timed and (kind is not float or (b == b and o == o and t == t)) and _is_timed(rule.child(key)):
-                    found[key] = self.later(o, t)
-                    continue
-                v = self.rest(rule.child(key), (*path, key), b, o, t)  # of zeros two are equal, and no NaN is
-            elif (kind is dict or kind is list) and kind is type(b) is type(o):
-                if (v := _taken(b, o, t)) is UNSET:
-                    v = self.rest(rule.child(key), (*path, key), b, o, t)
-            elif kind is type(b) and type(o) in EVERYDAY and kind in _EXACT and t == b:
-                continue
-            elif type(o) is type(b) and type(o) in _EXACT and kind in EVERYDAY and o == b:
-                v = t
-            else:
-                v = other(rule.child(key), (*path, key), b, o, t)
-            if v is not o:
-                found[key] = v
-        return found
 
     def later(self, ours: Any, theirs: Any) -> Any:
         """Of two values the later one."""
