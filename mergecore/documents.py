@@ -21,7 +21,7 @@ from .paths import Path
 from .policy import Rule
 from .records import EVERYDAY, values_of
 from .times import times_of
-from .values import MAX_DEPTH, UNSET, Sides, UnsetType, check_value, equal, larger, same
+from .values import MAX_DEPTH, UNSET, Sides, check_value, equal, larger, same
 from .walk import Question, Walk
 
 __all__ = ["NAMES", "Run", "Unplanned", "document", "moments"]
@@ -166,11 +166,15 @@ class Run(msgspec.Struct):
             return self.node(rule, path, *sides)
         if (side := _taken(*sides)) is not UNSET:
             return side
-        if UnsetType in map(type, chain.from_iterable(side.values() for side in sides)):
-            raise Unplanned("a key without a value, which is a matter of the whole record")
-        keys = self.keys(*sides)
-        base, ours, theirs = ({key: side.get(key, UNSET) for key in keys} for side in sides)
-        merged = self.maps(rule, path, base, ours, theirs, self.value)
+
+        def other(here: Rule, at: Path, *values: Any) -> Any:
+            if any(side.get(at[-1]) is UNSET for side in sides):
+                raise Unplanned("a key without a value, which is a matter of the whole record")
+            return self.value(here, at, *values)
+
+        nowhere = dict.fromkeys(self.keys(*sides), UNSET)
+        base, ours, theirs = (nowhere | side for side in sides)
+        merged = self.maps(rule, path, base, ours, theirs, other)
         made = {key: value for key, value in merged.items() if value is not UNSET}
         for side in sides[1:]:
             if [*made] == [*side] and all(map(is_, made.values(), side.values())):

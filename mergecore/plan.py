@@ -103,9 +103,9 @@ class _Writer:
             " elif type(at) is tuple and len(at) == 2 and type(x := at[0]) is type(y := at[1]) is int"
             " and not (x | y) >> 47: pass",  # as in moments()
             " else: x, y = moments(at, names)",
-            " run, timed = None, x is not None and y is not None",
             " try:",
             *_in(self.unchanged(self.rule, "Merged(ours, (), question, base, ours, theirs, names, at)"), 2),
+            "  run, timed = None, x is not None and y is not None",
             *(f"  {line}" for line in body),
             " except Exception:",
             f"  return {whole}",
