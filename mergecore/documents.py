@@ -111,10 +111,10 @@ class Run(msgspec.Struct):
             return self.node(here, path, base, ours, theirs)
         if not (len(path) < MAX_DEPTH and _is_flat(base) and _is_flat(ours) and _is_flat(theirs)):
             self.check(path, base, ours, theirs)
+        if same(ours, base) and equal(ours, base):  # in this order, as the walk: of a NaN the bits may differ
+            return theirs
         if same(theirs, base) and equal(theirs, base):
             return ours
-        if same(ours, base) and equal(ours, base):
-            return theirs
         return self.both(rule, path, base, ours, theirs)
 
     def maps(
@@ -187,7 +187,7 @@ class Run(msgspec.Struct):
         for side, kept in ((ours, theirs), (theirs, ours)):
             if was == [*kept]:
                 gone = [key for key in was if key not in side]  # what this side alone took away, most likely
-                if all(same(kept[key], base[key]) for key in gone):
+                if all(same(kept[key], base[key]) and equal(kept[key], base[key]) for key in gone):
                     return [*side, *gone]
         return self.walking().keys(Sides(base, ours, theirs))
 

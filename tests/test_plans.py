@@ -10,7 +10,7 @@ import sys
 import types
 import uuid
 import weakref
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Callable
 from dataclasses import dataclass
 from decimal import Decimal
@@ -600,12 +600,20 @@ def test_keys_that_are_equal_and_spelled_otherwise(base: Any, ours: Any, theirs:
         ({"a": 1, "b": 1}, {"a": UNSET, "b": 1}, {"a": 1, "b": 2}),
         ({"x": {}}, {"x": {"a": UNSET}}, {"x": {}, "y": 1}),
         *(({"a": make()}, {"a": make()}, {"a": make()}) for make in (lambda: ValueError("x"), lambda: complex("nan"))),
+        ({"a": ValueError("x"), "b": 1, "c": 1}, {"b": 2, "c": 1}, {"a": ValueError("x"), "b": 1, "c": 1}),
     ],
 )
 def test_dictionaries_that_hold_what_is_no_data(base: Any, ours: Any, theirs: Any) -> None:
     """Keys without a value, and what looks the same and is not equal: as the walk has it."""
     planned, told = merge(base, ours, theirs), walked(base, ours, theirs, None, None, ("ours", "theirs"), None)
     assert same(planned.value, told.value) and len(planned.conflicts) == len(told.conflicts)
+
+
+def test_of_two_sides_that_look_unchanged_it_takes_the_one_that_the_walk_takes() -> None:
+    """They may differ in what nobody sees: the bits of a NaN, where missing keys come from."""
+    base, ours, theirs = ({"a": defaultdict(kind, x=1), "b": n} for n, kind in enumerate((int, int, list)))
+    assert merge(base, ours, theirs, at=(1, 2)).value["a"].default_factory is list
+    assert walked(base, ours, theirs, None, None, ("ours", "theirs"), (1, 2)).value["a"].default_factory is list
 
 
 @pytest.mark.parametrize("levels", [199, 200])
