@@ -611,7 +611,8 @@ def test_dictionaries_that_hold_what_is_no_data(base: Any, ours: Any, theirs: An
 
 def test_of_two_sides_that_look_unchanged_it_takes_the_one_that_the_walk_takes() -> None:
     """They may differ in what nobody sees: the bits of a NaN, where missing keys come from."""
-    base, ours, theirs = ({"a": defaultdict(kind, x=1), "b": n} for n, kind in enumerate((int, int, list)))
+    sides: list[dict[str, Any]] = [{"a": defaultdict(kind, x=1), "b": n} for n, kind in enumerate((int, int, list))]
+    base, ours, theirs = sides
     assert merge(base, ours, theirs, at=(1, 2)).value["a"].default_factory is list
     assert walked(base, ours, theirs, None, None, ("ours", "theirs"), (1, 2)).value["a"].default_factory is list
 
