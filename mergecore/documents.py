@@ -224,18 +224,19 @@ _GLANCED = _EXACT - {bool}
 def _taken(base: Any, ours: Any, theirs: Any) -> Any:
     """Of three lists or dictionaries the one that another side, or nobody, changed, if that can be seen at a glance.
 
-    Else ``UNSET``: where both did, and where they hold what Python takes for equal and ``same`` does not.
+    Else ``UNSET``: where both did, and where they hold more, or what Python takes for equal and ``same`` does not.
     """
+    is_list = type(base) is list
+    if not _GLANCED.issuperset(map(type, base if is_list else base.values())):
+        return UNSET
     if theirs == base:
         kept, side = theirs, ours
     elif ours == base:
         kept, side = ours, theirs
     else:
         return UNSET
-    if type(base) is list:
-        return side if _GLANCED.issuperset(map(type, [*base, *kept, *side])) else UNSET
-    if not _GLANCED.issuperset(map(type, base.values())):
-        return UNSET
+    if is_list:
+        return side if _GLANCED.issuperset(map(type, [*kept, *side])) else UNSET
     if not all(map(is_, kept, base)) and ([*kept] != [*base] or not {str}.issuperset(map(type, chain(kept, base)))):
         return UNSET
     return side if _GLANCED.issuperset(map(type, [*kept.values(), *side.values()])) else UNSET

@@ -129,11 +129,18 @@ def equal(a: Any, b: Any) -> bool:
             return equal(values_of(a), values_of(b))
     elif kind is bool or type(b) is bool:
         return False
-    return identity(a) == identity(b)
+    try:
+        return bool(identity(a) == identity(b))
+    except Exception:  # their own code, as that of an array's number beside a list
+        return False
 
 
 def identity(value: Any) -> Hashable:
-    """A hashable form: two values have the same one exactly where they are ``equal``."""
+    """A hashable form: two values have the same one exactly where they are ``equal``.
+
+    That of a map is a tuple, its keys being sorted where they can be: of sets in sets Python compares members of one
+    hash (as ``0`` and ``""``, ``-1`` and ``-2``) again and again, at each level.
+    """
     kind = type(value)
     if kind is str or kind is int or kind is bytes or value is None or value is UNSET:
         return value  # type: ignore[no-any-return]
@@ -147,12 +154,27 @@ def identity(value: Any) -> Hashable:
         return ("set", frozenset([identity(below) for below in value]))
     if (fields := as_map(value)) is not None:
         named = "map" if isinstance(value, dict) else kind
-        return (named, frozenset([(key, identity(below)) for key, below in fields.items()]))
+        try:
+            keys = sorted(fields, key=None if {str}.issuperset(map(type, fields)) else _family)
+        except Exception:  # keys that have no order
+            return (named, frozenset([(key, identity(below)) for key, below in fields.items()]))
+        return (named, *[part for key in keys for part in (key, identity(fields[key]))])
     if isinstance(value, (list, tuple)):
         return ("list" if isinstance(value, list) else "tuple", *[identity(below) for below in value])
     if isinstance(value, _BYTES):
         return (kind, bytes(value))
     return value  # type: ignore[no-any-return]
+
+
+def _family(key: Any) -> tuple[int, Any]:
+    """What the keys of a map are sorted by: equal ones by equal ones. Raises for keys that have no order."""
+    if isinstance(key, tuple):
+        return 3, tuple(map(_family, key))
+    if key is None:
+        return 4, 0
+    if key != key or not isinstance(key, (str, bytes, int, float, Decimal)):
+        raise TypeError
+    return (0 if isinstance(key, str) else 1 if isinstance(key, bytes) else 2), key
 
 
 def _member(value: Enum) -> str | int:

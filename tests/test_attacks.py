@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import collections
+import datetime as dt
 import enum
 import time
 from datetime import datetime
+from decimal import Decimal
 from typing import Annotated, Any, ClassVar, NamedTuple
 
 import msgspec
@@ -28,7 +30,7 @@ from mergecore import (
     merge,
     three_way,
 )
-from mergecore.values import canonical
+from mergecore.values import canonical, identity
 
 
 class Perm(enum.IntFlag):
@@ -124,6 +126,71 @@ def test_nested_frozensets_are_ordered_in_linear_time() -> None:
     started = time.perf_counter()
     assert canonical(nested(60, 0)) < canonical(nested(60, 1))
     assert time.perf_counter() - started < 5
+
+
+class Counted(int):
+    """A number that counts how often it is compared, and that has the hash of any other."""
+
+    compared = 0
+
+    def __eq__(self, other: object) -> bool:
+        Counted.compared += 1
+        return int(self) == other
+
+    def __hash__(self) -> int:
+        return 1
+
+
+@pytest.mark.parametrize(
+    "around",
+    [
+        lambda value: {"k": value}, lambda value: {"k": value, "n": None}, lambda value: {1: value, "b": 0},
+        lambda value: {None: value, (1, None): 0, b"x": 0}, lambda value: [value, 0],
+    ],
+)  # fmt: skip
+def test_what_is_nested_is_compared_once_at_each_level(around: Any) -> None:
+    """Though all that is in it has one hash, as ``0`` and ``""`` have, or ``-1`` and ``-2``."""
+
+    def nested(leaf: int) -> Any:
+        value: Any = Counted(leaf)
+        for _ in range(60):
+            value = around(value)
+        return value
+
+    Counted.compared = 0
+    assert identity(nested(1)) == identity(nested(1))
+    assert identity(nested(1)) != identity(nested(2))
+    assert len({identity(nested(leaf)) for leaf in range(10)}) == 10
+    assert Counted.compared < 200
+
+
+def test_maps_are_equal_whatever_the_order_of_their_keys_and_whatever_these_are() -> None:
+    """``1`` and ``True`` are one key, as they are to Python."""
+    keys: list[Any] = ["a", b"a", 1, 2.5, None, (1, "a"), (None,), dt.date(2026, 1, 2), float("nan"), Decimal("NaN")]
+    for some in (keys, keys[:7], keys[:3], keys[:1]):
+        one = dict(zip(some, range(10)))
+        other = {True if key == 1 else key: one[key] for key in reversed(some)}
+        assert identity(one) == identity(other) and hash(identity(one)) == hash(identity(other))
+        assert identity(one) != identity({**other, some[0]: -1})
+
+
+def test_what_raises_where_it_is_compared_is_not_equal() -> None:
+    """Nobody gets the error of somebody's ``__eq__``, from a merge or from what is asked of it."""
+
+    class Touchy:
+        def __eq__(self, other: object) -> bool:
+            raise RuntimeError("do not compare me")
+
+        def __hash__(self) -> int:
+            return 1
+
+        def __repr__(self) -> str:
+            return "Touchy"
+
+    touchy = Touchy()
+    merged = merge({"a": touchy}, {"a": touchy}, {"a": 1})
+    assert merged.unwrap() == {"a": 1} and merged.explain() == ()
+    assert len(merge({"a": Touchy()}, {"a": [1]}, {"a": 2}).conflicts) == 1
 
 
 def test_a_deleted_column_is_no_member_of_a_group() -> None:
