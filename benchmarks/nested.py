@@ -36,7 +36,7 @@ def measure(run: Run) -> None:
         return [
             contender(MERGE, merge_at, outcome, dictionaries),
             decode(record, msgspec.msgpack.decode),
-            contender(loop_.STRICT, loop_.merge_strict, inputs=dictionaries),
+            contender(loop_.STRICT, loop_.merge_strict, inputs=dictionaries)._replace(is_limit=True),
             contender(LOOP, loop_.merge_record, inputs=dictionaries),
             *for_records(run.peers, nested=True),
         ]

@@ -65,7 +65,7 @@ def _unchanged(run: Run, fields: int) -> None:
             contender(MERGE, merge, outcome),
             contender(BOUND, Policy().bind(record.model), outcome),
             decode(record),
-            Contender("compared, and a Merged made", _compared, lambda result, check: ""),
+            Contender("compared, and a Merged made", _compared, lambda result, check: "", is_limit=True),
             contender(LOOP, loop_.merge_struct),
         ]
 
@@ -85,7 +85,7 @@ def _dictionaries(run: Run, fields: int) -> None:
         return [
             contender(MERGE, merge_at, outcome, dictionaries),
             decode(record, msgspec.msgpack.decode),
-            contender(loop_.STRICT, loop_.merge_strict, inputs=dictionaries),
+            contender(loop_.STRICT, loop_.merge_strict, inputs=dictionaries)._replace(is_limit=True),
             contender(LOOP, loop_.merge_record, inputs=dictionaries),
             *others,
         ]

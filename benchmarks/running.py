@@ -91,7 +91,7 @@ class Run:
             right: list[Contender] = []
             for c in contenders(case) if callable(contenders) else contenders:
                 so_far = found.setdefault(c.name, Timed(c.name))
-                if so_far.wrong or (so_far.seconds and c.name not in steady and not is_ours(c.name)):
+                if so_far.wrong or (so_far.seconds and not (c.name in steady or c.is_limit or is_ours(c.name))):
                     continue
                 if wrong := verify(case, c):
                     found[c.name] = Timed(c.name, wrong=wrong)

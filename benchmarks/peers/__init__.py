@@ -64,6 +64,8 @@ class Contender(NamedTuple):
     """Else it is timed on two diffs."""
     inputs: Callable[[Any], tuple[Any, ...]] = methodcaller("inputs")
     """The arguments of one call, made of a case, which is not timed: objects that no other call has seen."""
+    is_limit: bool = False
+    """Whether it shows what a target leaves room for, and so is timed on all that ours is timed on."""
 
 
 _FILES = (
