@@ -15,7 +15,7 @@ import msgspec
 from . import AT
 
 NAME = "hand-written loop"
-STRICT = "the same, True not being 1"
+STRICT = "the loop, but strict"
 PACKAGE = ""
 
 S = TypeVar("S", bound=msgspec.Struct)
