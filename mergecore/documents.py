@@ -97,9 +97,9 @@ class Run(msgspec.Struct):
     def value(self, rule: Rule, path: Path, base: Any, ours: Any, theirs: Any) -> Any:
         """The value of any place; ``UNSET`` where there is none."""
         kind = type(ours)
-        if (kind is list or kind is dict) and kind is type(base) is type(theirs) and len(path) < MAX_DEPTH:
-            side = _taken(base, ours, theirs)
-            return self.rest(rule, path, base, ours, theirs) if side is UNSET else side
+        is_alike = (kind is list or kind is dict) and kind is type(base) is type(theirs)
+        if is_alike and len(path) < MAX_DEPTH and (side := _taken(base, ours, theirs)) is not UNSET:
+            return side
         return self.rest(rule, path, base, ours, theirs)
 
     def rest(self, rule: Rule, path: Path, base: Any, ours: Any, theirs: Any) -> Any:
@@ -129,11 +129,13 @@ class Run(msgspec.Struct):
         keys = [*ours]
         if not [*base] == keys == [*theirs]:
             return self.keyed(rule, path, base, ours, theirs)
+        if keys and type(keys[0]) is not str:  # and so are the others, most likely
+            return self.node(rule, path, base, ours, theirs)
         news: dict[str, Any] = {}
         timed, x, y = self.is_timed, self.x, self.y
         for key, twin, b, o, t in zip(keys, theirs, base.values(), ours.values(), theirs.values()):
-            if key is not twin and not type(key) is type(twin) is str:  # to Python 1 and True are one key
-                return self.node(rule, path, base, ours, theirs)
+            if key is not twin and not type(key) is type(twin) is str:
+                raise Unplanned("a key that the sides may spell in two ways, as 1 and True")
             kind = type(t)
             if kind is type(b) is type(o) and kind in EVERYDAY:
                 if t == b:
@@ -144,7 +146,8 @@ class Run(msgspec.Struct):
                         news[key] = t
                         continue
                 elif timed and _is_timed(rule.child(key)) and (kind is not float or (b == b and o == o and t == t)):
-                    news[key] = larger(o, t) if x == y else o if x > y else t
+                    if (v := larger(o, t) if x == y else o if x > y else t) is not o:
+                        news[key] = v
                     continue
                 v = self.rest(rule.child(key), (*path, key), b, o, t)  # of zeros two are equal, and no NaN is
             elif (kind is dict or kind is list) and kind is type(b) is type(o):

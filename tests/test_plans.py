@@ -309,6 +309,8 @@ def document(rng: Random) -> Case:
 
     def side() -> dict[Any, Any]:
         kept = {key: value() if rng.random() < 0.4 else _copy(held) for key, held in base.items()}
+        if rng.random() < 0.1:
+            kept = {True if key == 1 else key: held for key, held in kept.items()}
         if rng.random() < 0.4:  # others were added, some are gone, and where they stand is another matter
             items = [*kept.items(), *((key, value()) for key in rng.sample("aefg", rng.randint(0, 2)))]
             kept = dict(rng.sample(items, len(items)) if rng.random() < 0.2 else items)
@@ -601,6 +603,8 @@ def test_keys_that_are_equal_and_spelled_otherwise(base: Any, ours: Any, theirs:
         ({"x": {}}, {"x": {"a": UNSET}}, {"x": {}, "y": 1}),
         *(({"a": make()}, {"a": make()}, {"a": make()}) for make in (lambda: ValueError("x"), lambda: complex("nan"))),
         ({"a": ValueError("x"), "b": 1, "c": 1}, {"b": 2, "c": 1}, {"a": ValueError("x"), "b": 1, "c": 1}),
+        ({"a": 1, 1: "x"}, {"a": 2, True: "x"}, {"a": 3, 1: "x"}),
+        ({"x": {"a": 1, 1: "x"}}, {"x": {"a": 2, True: "x"}}, {"x": {"a": 3, 1: "x"}}),
     ],
 )
 def test_dictionaries_that_hold_what_is_no_data(base: Any, ours: Any, theirs: Any) -> None:
