@@ -7,6 +7,7 @@ that are printed; what is checked is the median of the seeds' ratios.
 from __future__ import annotations
 
 import argparse
+import os
 import random
 import sys
 from collections.abc import Callable, Mapping, Sequence
@@ -15,9 +16,14 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-from rich.progress import BarColumn, Progress, TextColumn
+try:
+    from rich.progress import BarColumn, Progress, TextColumn
 
-from . import convergence, growth, nested, records, results, sequences, startup, sync, text
+    from . import convergence, growth, nested, records, results, sequences, startup, sync, text
+except ModuleNotFoundError as error:
+    print(f"python -m benchmarks needs {error.name}, which is not there: pip install '.[bench]'", file=sys.stderr)
+    raise SystemExit(2) from None
+
 from .compare import changes, improvements, regressions
 from .peers import load
 from .report import MERGECORE, Measured, exit_code
@@ -41,9 +47,13 @@ SEEDS, QUICK_SEEDS = 5, 2
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    asked = _arguments(arguments)
+    parser = _parser()
+    asked = _arguments(parser, arguments)
     peers, missing = load() if set(asked.only) - ALONE else ({}, [])
-    peers, missing = _chosen(peers, missing, asked.peers)
+    try:
+        peers, missing = _chosen(peers, missing, asked.peers)
+    except ValueError as error:
+        parser.error(str(error))
     first = random.SystemRandom().randrange(10**9) if asked.seed is None else asked.seed
     count = 1 if asked.smoke else asked.seeds or (QUICK_SEEDS if asked.quick else SEEDS)
     known = {**results.about(peers), "seed": first}
@@ -66,11 +76,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if run.smoke:
         run.say("A smoke run: results are verified, times mean nothing.")
     run.say("\n".join(run.failed) or "Nothing missed, nothing wrong.")
-    _keep(run, known, asked)
+    try:
+        _keep(run, known, asked)
+    except OSError as error:
+        print(f"What was measured could not be written: {error}", file=sys.stderr)
+        return 2
     return exit_code(run.failed, asked.check)
 
 
-def _arguments(arguments: Sequence[str] | None) -> argparse.Namespace:
+def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__.partition("\n")[0])
     parser.add_argument("--only", type=_groups, default=list(GROUPS), help=f"some of {','.join(GROUPS)}")
     parser.add_argument("--peers", type=_names, metavar="NAMES", help="beside mergecore, only these contenders")
@@ -84,11 +98,19 @@ def _arguments(arguments: Sequence[str] | None) -> argparse.Namespace:
         "--compare", type=_found, metavar="OLD", help="what is slower than in a file of --json, seeds and all"
     )
     parser.add_argument("--markdown", type=_file, metavar="FILE", help="write the tables as Markdown")
-    parser.add_argument("--charts", type=Path, metavar="FOLDER", help="draw what was measured, as SVG")
+    parser.add_argument("--charts", type=_folder, metavar="FOLDER", help="draw what was measured, as SVG")
+    return parser
+
+
+def _arguments(parser: argparse.ArgumentParser, arguments: Sequence[str] | None) -> argparse.Namespace:
     asked = parser.parse_args(arguments)
     if asked.compare:
         if asked.seed is not None:
-            parser.error("--compare repeats the seeds of OLD: --seed says others")
+            parser.error("--compare repeats the seeds of OLD, so give it no --seed")
+        if asked.smoke:
+            parser.error("--smoke measures nothing that could be compared")
+        if not {one.group for one in asked.compare.measured} & set(asked.only):
+            parser.error("OLD holds none of these groups: say with --only which ones to compare")
         asked.seed = asked.compare.about["seed"]
     return asked
 
@@ -101,18 +123,36 @@ def _groups(text: str) -> list[str]:
 
 
 def _names(text: str) -> list[str]:
-    return text.split(",")
+    names = [name.strip() for name in text.split(",")]
+    if "" in names:
+        raise argparse.ArgumentTypeError(f"{text!r} has an empty name in it")
+    return names
 
 
 def _count(text: str) -> int:
-    return max(1, int(text))
+    if not text.isdecimal() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"{text!r} is no number from 1 on")
+    return int(text)
 
 
 def _file(text: str) -> Path:
     """Refused before the run, and not after it."""
-    if not Path(text).absolute().parent.is_dir():
+    file = Path(text).absolute()
+    if not file.parent.is_dir():
         raise argparse.ArgumentTypeError(f"{text}: there is no such folder")
+    if file.is_dir() or not os.access(file if file.exists() else file.parent, os.W_OK):
+        raise argparse.ArgumentTypeError(f"{text} cannot be written")
     return Path(text)
+
+
+def _folder(text: str) -> Path:
+    """Made where it is not there yet, and the folders above it."""
+    folder = Path(text)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise argparse.ArgumentTypeError(f"{text} is no folder to write to: {error.strerror}") from None
+    return folder
 
 
 def _found(text: str) -> Found:
@@ -125,14 +165,16 @@ def _found(text: str) -> Found:
 def _chosen(
     peers: dict[str, ModuleType], missing: list[str], names: list[str] | None
 ) -> tuple[dict[str, ModuleType], list[str]]:
-    """The peers that are asked for, by name, first word of it, or package; and who of them is missing."""
+    """The peers that are asked for, by name, first word of it, or package; and who of them is missing. Raises
+    ``ValueError`` for somebody else.
+    """
     if names is None or not peers:
         return peers, missing
     called = {name: {name, name.partition(" ")[0], peer.PACKAGE} for name, peer in peers.items()}
     chosen = {name: peers[name] for name in peers if name == MERGECORE or called[name] & set(names)}
     absent = {sentence.partition(" ")[0]: sentence for sentence in missing}
     if unknown := set(names) - set().union(*called.values(), absent):
-        raise SystemExit(f"there is no contender {min(unknown)!r}: they are {', '.join(peers)}")
+        raise ValueError(f"there is no contender {min(unknown)!r}: they are {', '.join(peers)}")
     return chosen, [absent[name] for name in names if name in absent]
 
 
@@ -144,6 +186,8 @@ def _compare(run: Run, known: Mapping[str, Any], old: Found) -> None:
     slower, faster = regressions(found), improvements(found)
     run.say(f"Compared with {'; '.join(results.headline(old.about))}")
     run.say(f"{len(found)} rows of mergecore's: {len(slower)} slower, {len(faster)} faster, the others within noise")
+    if not found:
+        run.failed.append("Nothing was compared: no row of mergecore's has a contender beside it that both runs timed")
     for line in faster:
         run.say(f"  {line}")
     run.failed.extend(slower)
@@ -163,4 +207,7 @@ def _keep(run: Run, known: Mapping[str, Any], asked: argparse.Namespace) -> None
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    try:
+        sys.exit(main())
+    except KeyboardInterrupt:
+        sys.exit(130)

@@ -101,7 +101,7 @@ def read(file: Path) -> Found:
             for (group, title), each in cases
         ]
     except (KeyError, TypeError, ValueError, AttributeError) as error:
-        raise ValueError(f"{file} was not written by --json: {error!r}") from error
+        raise ValueError(f"{file} was not written by --json") from error
     return Found(suite.get_metadata(), measured)
 
 

@@ -521,3 +521,40 @@ def test_what_a_side_holds_is_checked_record_by_record(tmp_path: Path) -> None:
         [[guid, record, 1] for guid, record, _ in right],
     ]  # fmt: skip
     assert all(judged(mutant) for mutant in mutants)
+
+
+# ------------------------------------------------------------------------------------------ the command
+
+
+@pytest.mark.parametrize(
+    ("arguments", "told"),
+    [
+        (["--only", "nosuch"], "there is no group 'nosuch'"), (["--only", ""], "has an empty name in it"),
+        (["--peers", "nosuch", "--only", "records"], "there is no contender 'nosuch'"),
+        (["--peers", "merge3,"], "has an empty name in it"), (["--seeds", "0"], "'0' is no number from 1 on"),
+        (["--json", "{tmp}"], "cannot be written"), (["--markdown", "{tmp}/no/x.md"], "there is no such folder"),
+        (["--charts", "{tmp}/file"], "is no folder to write to"), (["--compare", "{tmp}/file"], "was not written by"),
+        (["--compare", "{tmp}/run.json", "--seed", "1"], "give it no --seed"),
+        (["--compare", "{tmp}/run.json", "--smoke"], "nothing that could be compared"),
+        (["--compare", "{tmp}/run.json", "--only", "text"], "OLD holds none of these groups"),
+    ],
+)  # fmt: skip
+def test_what_cannot_be_run_is_refused_before_anything_is_measured(
+    arguments: list[str], told: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """With exit code 2, that of a missed target being 1."""
+    results = pytest.importorskip("benchmarks.results")
+    main = pytest.importorskip("benchmarks.__main__").main
+    (tmp_path / "file").write_text("no JSON", encoding="utf-8")
+    case = Measured("records", "one", [timed("mergecore", 1.0)], (), "mergecore")
+    assert results.write(tmp_path / "run.json", {"seed": 1}, [case])
+    with pytest.raises(SystemExit) as stopped:
+        main([text.format(tmp=tmp_path) for text in arguments])
+    assert stopped.value.code == 2 and told in capsys.readouterr().err
+
+
+def test_without_its_packages_the_command_says_what_to_install() -> None:
+    """And shows no traceback, whatever was asked for."""
+    without = "import sys, runpy; sys.modules['rich'] = None; runpy.run_module('benchmarks', run_name='__main__')"
+    run = subprocess.run([sys.executable, "-c", without], capture_output=True, text=True, cwd=ROOT, check=False)
+    assert run.returncode == 2 and "pip install '.[bench]'" in run.stderr and "Traceback" not in run.stderr
