@@ -132,7 +132,7 @@ class Run(msgspec.Struct):
         if keys and type(keys[0]) is not str:  # and so are the others, most likely
             return self.node(rule, path, base, ours, theirs)
         news: dict[str, Any] = {}
-        timed, x, y = self.is_timed, self.x, self.y
+        timed = self.is_timed
         for key, twin, b, o, t in zip(keys, theirs, base.values(), ours.values(), theirs.values()):
             if key is not twin and not type(key) is type(twin) is str:
                 raise Unplanned("a key that the sides may spell in two ways, as 1 and True")
@@ -142,15 +142,14 @@ class Run(msgspec.Struct):
                     if t or kind is not float:
                         continue
                 elif o == b:
-                    if o or kind is not float:
-                        news[key] = t
-                        continue
+                    news[key] = t
+                    continue
                 elif timed and _is_timed(rule.child(key)) and (kind is not float or (b == b and o == o and t == t)):
-                    if (v := larger(o, t) if x == y else o if x > y else t) is not o:
+                    if (v := self.later(o, t)) is not o:
                         news[key] = v
                     continue
                 v = self.rest(rule.child(key), (*path, key), b, o, t)  # of zeros two are equal, and no NaN is
-            elif (kind is dict or kind is list) and kind is type(b) is type(o):
+            elif (kind is dict or kind is list) and kind is type(b) is type(o):  # as in value(), without a path
                 if (v := _taken(b, o, t)) is UNSET:
                     v = self.rest(rule.child(key), (*path, key), b, o, t)
             elif kind is type(b) and type(o) in EVERYDAY and kind in _EXACT and t == b:

@@ -5,7 +5,9 @@ from __future__ import annotations
 import copy
 import datetime as dt
 import gc
+import itertools
 import linecache
+import math
 import sys
 import types
 import uuid
@@ -619,6 +621,16 @@ def test_of_two_sides_that_look_unchanged_it_takes_the_one_that_the_walk_takes()
     base, ours, theirs = sides
     assert merge(base, ours, theirs, at=(1, 2)).value["a"].default_factory is list
     assert walked(base, ours, theirs, None, None, ("ours", "theirs"), (1, 2)).value["a"].default_factory is list
+
+
+@pytest.mark.parametrize("at", [None, (1, 2), (2, 1), (5, 5)])
+def test_any_three_plain_values_are_merged_as_the_walk_does(at: Any) -> None:
+    """Two zeros, NaN, what Python takes for equal, nothing and emptiness: all triples of them."""
+    plain = (0.0, -0.0, 1.5, math.nan, 0, 1, True, False, None, "", 1.0, b"")
+    for one, mine, other in itertools.product(plain, repeat=3):
+        sides = {"a": one}, {"a": mine}, {"a": other}
+        planned, told = merge(*sides, at=at), walked(*sides, None, None, ("ours", "theirs"), at)
+        assert same(planned.value, told.value) and len(planned.conflicts) == len(told.conflicts), sides
 
 
 @pytest.mark.parametrize("levels", [199, 200])
